@@ -187,7 +187,7 @@ pub unsafe fn start(start_info: u64, main: fn(&StartInfo<'_>, Outside) -> !) -> 
     main(&info, memory.clone())
 }
 
-fn without(error: StartInfoError) -> StartInfo<'static> {
+fn without<'m>(error: StartInfoError) -> StartInfo<'m> {
     #[cfg(feature = "defmt")]
     defmt::warn!("{}", error);
     #[cfg(not(feature = "defmt"))]
