@@ -1,1 +1,33 @@
-//! Under construction.
+//! Boots the images under QEMU and talks to them as their clients do.
+//!
+//! A host crate that shares no code with agent-core: it is a second reading of the protocol. It
+//! knows the images only as files.
+//!
+//! ```text
+//! image     which images there are, and how cargo builds them
+//! elf       what is in one: sizes, symbols, segments
+//! machine   QEMU's machines and the agent's channels, as arguments
+//! qemu      a QEMU process with one guest in it
+//! qmp         its machine protocol: events, commands
+//! guest_log   the guest's defmt log, decoded
+//! client    the agent's client: libvirt's and Proxmox's handshakes, raw bytes, deadlines
+//! transcript  what went over the channel
+//! readme    the README's snippets
+//! ```
+
+#![allow(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "asked of private functions and tests too, where an error or a panic is a failed test"
+)]
+
+pub mod client;
+pub mod deadline;
+pub mod elf;
+pub mod guest_log;
+pub mod image;
+pub mod machine;
+pub mod qemu;
+pub mod qmp;
+pub mod readme;
+pub mod transcript;

@@ -1,0 +1,90 @@
+//! The images: how they are built and where they are.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+/// An image that this workspace builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Image {
+    /// One image for pc, q35 and microvm, over virtio or a UART.
+    Pc,
+    /// The smallest: COM1 only.
+    Uart,
+}
+
+impl Image {
+    /// Every image.
+    pub const ALL: [Self; 2] = [Self::Pc, Self::Uart];
+
+    /// The board's name, which is also its package's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pc => "pc",
+            Self::Uart => "uart",
+        }
+    }
+
+    /// The image of the board called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|image| image.name() == name)
+    }
+
+    /// Builds the release image with logging; the path is that of the ELF.
+    ///
+    /// A process builds each image once, however many of its threads ask.
+    ///
+    /// # Errors
+    ///
+    /// It does not build; cargo has then said why.
+    pub fn build(self) -> Result<PathBuf> {
+        static BUILT: Mutex<BTreeMap<Image, PathBuf>> = Mutex::new(BTreeMap::new());
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = built.get(&self) {
+            return Ok(path.clone());
+        }
+        // Each package on its own, so that none gets a feature that another asked for.
+        let arguments = ["--release", "--package", self.name(), "--features", "defmt"];
+        let path = build_binary(&arguments)?;
+        built.insert(self, path.clone());
+        Ok(path)
+    }
+}
+
+/// The root of the workspace.
+pub fn workspace() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// The cargo that runs this process, or the one on the path.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace());
+    command
+}
+
+/// Runs `cargo build` and gives the path of the one binary that it built.
+///
+/// # Errors
+///
+/// It does not build, or builds no binary.
+pub fn build_binary(arguments: &[&str]) -> Result<PathBuf> {
+    let output = cargo()
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("running cargo")?;
+    ensure!(output.status.success(), "cargo build {} failed", arguments.join(" "));
+    String::from_utf8(output.stdout)?
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo build {} makes no binary", arguments.join(" ")))
+}

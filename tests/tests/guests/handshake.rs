@@ -1,0 +1,205 @@
+//! The handshakes of real clients, and the commands that every guest answers.
+//!
+//! The cases that start with `qga-` are QEMU's own (`tests/unit/test-qga.c`), named as there.
+
+use core::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tests::client::{ANSWER, BOOT, STRAY_SENTINEL};
+use tests::qemu::{Guest, Launch};
+
+use crate::Case;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("libvirt", libvirt),
+    Case::new("proxmox", proxmox),
+    Case::new("sync-delimited", sync_delimited),
+    Case::new("commands", commands),
+    Case::new("split", split),
+    Case::new("reconnect", reconnect),
+    Case::new("before-boot", before_boot)
+        .only_where(|setup| setup.channel.is_virtio())
+        .prepared(Launch::paused),
+    Case::new("two-mebibytes", commands).prepared(|launch| launch.memory_mib(2)),
+    Case::new("qga-shared", test_qga),
+];
+
+/// libvirt waits for the port to be opened by the guest, then syncs without a sentinel.
+fn libvirt(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect_when_up()?;
+    client.sync_as_libvirt(ANSWER)?;
+    client.expect(r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#)
+}
+
+/// Proxmox connects anew for every command.
+fn proxmox(guest: &mut Guest) -> Result<()> {
+    drop(guest.connect_when_up()?);
+    for command in ["guest-ping", "guest-info", "guest-get-time", "guest-ping"] {
+        let mut client = guest.connect()?;
+        let reply = client.ask_as_proxmox(command)?;
+        ensure!(reply.starts_with("{\"return\": "), "{command} was answered `{reply}`");
+    }
+    Ok(())
+}
+
+fn sync_delimited(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect_when_up()?;
+    // The sentinel is an error of its own between two messages, as in qemu-ga.
+    let skipped = client.sync_delimited(ANSWER)?;
+    ensure!(skipped == STRAY_SENTINEL.as_bytes(), "skipped `{}`", skipped.escape_ascii());
+    // It throws half a message away.
+    client.send(r#"{"execute":"guest-ping","arguments":{"#)?;
+    let skipped = client.sync_delimited(ANSWER)?;
+    ensure!(skipped == STRAY_SENTINEL.as_bytes(), "skipped `{}`", skipped.escape_ascii());
+    // Without a sentinel from the client the reply still carries one, and only that reply.
+    client
+        .send("{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":-7},\"id\":\"r\"}\n")?;
+    let reply = client.line(ANSWER)?;
+    ensure!(reply == b"\xff{\"return\": -7, \"id\": \"r\"}\n", "got `{}`", reply.escape_ascii());
+    client.expect(r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#)
+}
+
+/// What guest-info must list, in qemu-ga's order: name and success-response.
+const COMMANDS: [(&str, bool); 7] = [
+    ("guest-shutdown", false),
+    ("guest-info", true),
+    ("guest-set-time", true),
+    ("guest-get-time", true),
+    ("guest-ping", true),
+    ("guest-sync", true),
+    ("guest-sync-delimited", true),
+];
+
+/// Every command, compared byte by byte.
+fn commands(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect_when_up()?;
+    for (request, reply) in [
+        (r#"{"execute":"guest-sync","arguments":{"id":123456}}"#, r#"{"return": 123456}"#),
+        (
+            r#"{"execute":"guest-sync","arguments":{"id":-9223372036854775808}}"#,
+            r#"{"return": -9223372036854775808}"#,
+        ),
+        (r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#),
+        (r#"{"execute":"guest-ping","arguments":{}}"#, r#"{"return": {}}"#),
+        (r#"{"execute":"guest-ping","id":[1,"a"]}"#, r#"{"return": {}, "id": [1, "a"]}"#),
+        (r#"{"execute":"guest-set-time"}"#, r#"{"return": {}}"#),
+        (
+            r#"{"execute":"guest-set-time","arguments":{"time":1893456000123456789}}"#,
+            r#"{"return": {}}"#,
+        ),
+    ] {
+        client.expect(request, reply)?;
+    }
+
+    let time = client.ask(r#"{"execute":"guest-get-time"}"#)?;
+    let digits = time.strip_prefix("{\"return\": ").and_then(|rest| rest.strip_suffix("}\n"));
+    let nanoseconds: i64 = digits.with_context(|| time.clone())?.parse()?;
+    // qemu-ga's clock has microseconds.
+    ensure!(nanoseconds % 1000 == 0, "{nanoseconds} ns is not a whole number of microseconds");
+
+    let info = client.ask(r#"{"execute":"guest-info"}"#)?;
+    let version = info
+        .strip_prefix("{\"return\": {\"version\": \"")
+        .and_then(|rest| rest.split('"').next())
+        .with_context(|| info.clone())?;
+    let parts: Vec<&str> = version.split('.').collect();
+    ensure!(
+        parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok()),
+        "the version `{version}` is not of the form 1.2.3"
+    );
+    let listed: Vec<String> = COMMANDS
+        .iter()
+        .map(|(name, responds)| {
+            format!("{{\"enabled\": true, \"name\": \"{name}\", \"success-response\": {responds}}}")
+        })
+        .collect();
+    let expected = format!(
+        "{{\"return\": {{\"version\": \"{version}\", \"supported_commands\": [{}]}}}}\n",
+        listed.join(", ")
+    );
+    ensure!(info == expected, "guest-info says\n  {info}not\n  {expected}");
+    Ok(())
+}
+
+/// Messages do not end where writes end.
+fn split(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect_when_up()?;
+    client.send(concat!(
+        r#"{"execute":"guest-sync","arguments":{"id":1}}"#,
+        r#"{"execute":"guest-ping"}"#,
+        "\r\n\t ",
+        r#"{"execute":"guest-sync","arguments":{"id":2}}"#
+    ))?;
+    for expected in ["{\"return\": 1}\n", "{\"return\": {}}\n", "{\"return\": 2}\n"] {
+        let line = client.line(ANSWER)?;
+        ensure!(line == expected.as_bytes(), "got `{}`, not `{expected}`", line.escape_ascii());
+    }
+    for byte in br#"{"execute":"guest-sync","arguments":{"id":3},"id":"\u00e9\n"}"# {
+        client.send([*byte])?;
+    }
+    let line = client.line(ANSWER)?;
+    let expected = "{\"return\": 3, \"id\": \"\\u00E9\\n\"}\n";
+    ensure!(line == expected.as_bytes(), "got `{}`", line.escape_ascii());
+    Ok(())
+}
+
+/// A client that goes away in the middle of a message does not harm the next one.
+fn reconnect(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect_when_up()?;
+    for half in ["{\"execute\":\"guest-pi", "{\"execute\":\"guest-info\"}\n{", "\"", "[1,"] {
+        client.send(half)?;
+        drop(client);
+        client = guest.connect()?;
+        client.sync_delimited(ANSWER).with_context(|| format!("after `{half}`"))?;
+        client.expect(r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#)?;
+    }
+    Ok(())
+}
+
+/// A request that waits in the channel before the guest has started is answered.
+fn before_boot(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect()?;
+    client.send("{\"execute\":\"guest-sync\",\"arguments\":{\"id\":77}}\n")?;
+    client.silence(Duration::from_millis(200))?;
+    guest.resume()?;
+    let reply = client.line(BOOT)?;
+    ensure!(reply == b"{\"return\": 77}\n", "got `{}`", reply.escape_ascii());
+    Ok(())
+}
+
+/// QEMU's own cases for the commands that exist, on one connection as there.
+fn test_qga(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect_when_up()?;
+    client.sync_delimited(ANSWER).context("/qga/sync-delimited")?;
+    for (name, request, reply) in [
+        (
+            "/qga/sync",
+            r#"{"execute":"guest-sync","arguments":{"id":4042322160}}"#,
+            r#"{"return": 4042322160}"#,
+        ),
+        ("/qga/ping", r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#),
+        ("/qga/id", r#"{"execute":"guest-ping","id":1}"#, r#"{"return": {}, "id": 1}"#),
+        (
+            "/qga/invalid-oob",
+            r#"{"exec-oob":"guest-ping"}"#,
+            r#"{"error": {"class": "GenericError", "desc": "QMP input member 'exec-oob' is unexpected"}}"#,
+        ),
+        (
+            "/qga/invalid-cmd",
+            r#"{"execute":"guest-invalid-cmd"}"#,
+            r#"{"error": {"class": "CommandNotFound", "desc": "The command guest-invalid-cmd has not been found"}}"#,
+        ),
+        (
+            "/qga/invalid-args",
+            r#"{"execute":"guest-ping","arguments":{"foo":42}}"#,
+            r#"{"error": {"class": "GenericError", "desc": "Parameter 'foo' is unexpected"}}"#,
+        ),
+    ] {
+        client.expect(request, reply).context(name)?;
+    }
+    let time = client.ask(r#"{"execute":"guest-get-time"}"#)?;
+    ensure!(time.starts_with("{\"return\": 1"), "/qga/get-time: {time}");
+    let info = client.ask(r#"{"execute":"guest-info"}"#)?;
+    ensure!(info.contains("\"version\": "), "/qga/info: {info}");
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Boots every image on every machine and channel, and plays each case at it.
+//!
+//! A case gets a guest of its own. When it fails, the channel's transcript, the decoded guest log
+//! and the processor's registers are printed with the reason.
+//!
+//! `cargo test -p tests --test guests -- q35/com1` runs a part; `--list` shows all.
+
+#![allow(clippy::missing_errors_doc, reason = "an error is a failed test")]
+
+mod channels;
+mod handshake;
+mod idle;
+mod input;
+mod power;
+mod time;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::image::Image;
+use tests::machine::{Channel, Machine, combinations};
+use tests::qemu::{self, EMULATOR, Guest, Launch};
+
+/// Something that must hold for a guest.
+struct Case {
+    name: &'static str,
+    /// Where it makes sense.
+    applies: fn(Setup) -> bool,
+    /// What the launch needs beyond the usual.
+    prepare: fn(Launch) -> Launch,
+    check: fn(&mut Guest) -> Result<()>,
+}
+
+impl Case {
+    /// A case for every setup, with the usual launch.
+    const fn new(name: &'static str, check: fn(&mut Guest) -> Result<()>) -> Self {
+        Self { name, applies: |_| true, prepare: |launch| launch, check }
+    }
+
+    const fn only_where(mut self, applies: fn(Setup) -> bool) -> Self {
+        self.applies = applies;
+        self
+    }
+
+    const fn prepared(mut self, prepare: fn(Launch) -> Launch) -> Self {
+        self.prepare = prepare;
+        self
+    }
+
+    fn run(&self, setup: Setup) -> Result<()> {
+        let launch = Launch::image(setup.image, setup.machine, setup.channel)?;
+        let mut guest = (self.prepare)(launch).start()?;
+        (self.check)(&mut guest).map_err(|error| error.context(guest.evidence()))
+    }
+}
+
+/// An image on a machine, with the agent's channel.
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    image: Image,
+    machine: Machine,
+    channel: Channel,
+}
+
+impl Setup {
+    fn all() -> Vec<Self> {
+        let pc = combinations().into_iter().map(|(machine, channel)| Self {
+            image: Image::Pc,
+            machine,
+            channel,
+        });
+        let uart = Machine::ALL.into_iter().map(|machine| Self {
+            image: Image::Uart,
+            machine,
+            channel: Channel::Com1,
+        });
+        pc.chain(uart).collect()
+    }
+
+    fn name(self) -> String {
+        match self.image {
+            Image::Pc => format!("{}/{}", self.machine, self.channel),
+            image @ Image::Uart => format!("{}-image/{}", image.name(), self.machine),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if !arguments.list {
+        if !qemu::is_installed(EMULATOR) {
+            eprintln!("{EMULATOR} is missing; `cargo xtask test` installs it, or tells how");
+            return ExitCode::FAILURE;
+        }
+        for image in Image::ALL {
+            if let Err(error) = image.build() {
+                eprintln!("{error:#}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let tables = [channels::CASES, handshake::CASES, input::CASES, power::CASES, time::CASES];
+    let mut trials = Vec::new();
+    // The one that waits longest goes first, so that the others run beside it.
+    trials.push(Trial::test("idle", || verdict(idle::check(&Setup::all()))));
+    for setup in Setup::all() {
+        for case in tables.into_iter().flatten() {
+            if (case.applies)(setup) {
+                let name = format!("{}/{}", setup.name(), case.name);
+                trials.push(Trial::test(name, move || verdict(case.run(setup))));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The reason first, then the evidence.
+fn verdict(outcome: Result<()>) -> Result<(), Failed> {
+    outcome.map_err(|error| {
+        let mut parts: Vec<String> = error.chain().map(ToString::to_string).collect();
+        if parts.len() > 1 {
+            let evidence = parts.remove(0);
+            return Failed::from(format!("{}\n{evidence}", parts.join(": ")));
+        }
+        Failed::from(parts.concat())
+    })
+}

@@ -1,0 +1,103 @@
+//! What must hold for every image as a file: no allocator, sane segments, size budgets.
+
+#![allow(clippy::missing_errors_doc, reason = "an error is a failed test")]
+
+use anyhow::{Result, ensure};
+use tests::elf::{Elf, Kind};
+use tests::image::Image;
+
+/// Parts of the names that the compiler gives to what calls or makes an allocator.
+const ALLOCATOR: [&str; 9] = [
+    "__rust_alloc",
+    "__rust_dealloc",
+    "__rust_realloc",
+    "__rust_no_alloc_shim",
+    "__rg_",
+    "__rdl_",
+    "alloc::alloc",
+    "handle_alloc_error",
+    "malloc",
+];
+
+const KIB: u64 = 1024;
+
+/// Runs `check` for every image and reports all failures together.
+fn for_every_image(check: impl Fn(Image, &Elf) -> Result<()>) -> Result<()> {
+    let mut failures = Vec::new();
+    for image in Image::ALL {
+        if let Err(error) = check(image, &Elf::read(&image.build()?)?) {
+            failures.push(format!("{}: {error:#}", image.name()));
+        }
+    }
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn no_allocator_is_linked() -> Result<()> {
+    for_every_image(|_, elf| {
+        ensure!(elf.symbols.len() > 50, "only {} symbols: stripped?", elf.symbols.len());
+        let names = elf.symbols.iter().map(|symbol| symbol.name.as_str());
+        let found: Vec<&str> =
+            names.filter(|name| ALLOCATOR.iter().any(|part| name.contains(part))).collect();
+        ensure!(found.is_empty(), "the image holds {}", found.join(", "));
+        Ok(())
+    })
+}
+
+#[test]
+fn image_fits_two_mebibytes_and_keeps_code_read_only() -> Result<()> {
+    for_every_image(|_, elf| {
+        ensure!(!elf.wants_loader, "it asks for a dynamic loader");
+        let mut segments = elf.segments.clone();
+        segments.sort_by_key(|segment| segment.address);
+        for segment in &segments {
+            ensure!(
+                segment.address >= 1024 * KIB && segment.address + segment.size <= 2048 * KIB,
+                "{segment:x?} is not between 1 and 2 MiB"
+            );
+            ensure!(
+                !(segment.is_writable && segment.is_executable),
+                "{segment:x?} is writable and executable"
+            );
+        }
+        let mut pairs = segments.iter().zip(segments.iter().skip(1));
+        ensure!(
+            pairs.all(|(low, high)| low.address + low.size <= high.address),
+            "segments overlap: {segments:x?}"
+        );
+        let entry = elf.pvh_entry;
+        ensure!(
+            elf.segments.iter().any(|segment| {
+                segment.is_executable
+                    && entry.is_some_and(|entry| {
+                        (segment.address..segment.address + segment.size).contains(&entry)
+                    })
+            }),
+            "no code at the PVH entry point {entry:x?}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn sizes_are_within_budget() -> Result<()> {
+    for_every_image(|image, elf| {
+        let (code_and_data_max, static_ram_max) = match image {
+            Image::Pc => (64 * KIB, None),
+            Image::Uart => (32 * KIB, Some(64 * KIB)),
+        };
+        let code_and_data = elf.code_and_data();
+        ensure!(
+            code_and_data < code_and_data_max,
+            "{code_and_data} bytes of code and data, the budget is {code_and_data_max}"
+        );
+        let static_ram = elf.size_of(Kind::Zeroed);
+        ensure!(
+            static_ram_max.is_none_or(|max| static_ram < max),
+            "{static_ram} bytes of static RAM, the budget is {static_ram_max:?}:\n{:#?}",
+            elf.static_ram()
+        );
+        Ok(())
+    })
+}
