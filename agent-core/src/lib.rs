@@ -1,1 +1,53 @@
-//! Under construction.
+//! The QEMU guest agent's protocol as a pure state machine: bytes in, bytes out.
+//!
+//! No I/O, no clock, no heap, no `unsafe`, and no panic on any input. An embedding gives the
+//! [`Agent`] a [`Board`], the memory to work in, and the bytes that the host sends.
+//!
+//! # The way of a request
+//!
+//! ```text
+//! Pump::run(channel, agent)                            bytes in: embedded-io's traits
+//!   -> Agent::receive(&[u8]) -> taken
+//!     -> wire::Lexer::push(byte)                       one byte, at most one token; recovery
+//!       -> wire::Message::push(bytes)                  tokens to one canonical value; grammar, limits
+//!         -> wire::Request::read(message)              execute, arguments, id
+//!           -> command::dispatch(board, request)       one table, a row per command; policy
+//!             -> command::time::get_time(call)         arguments checked, one handler per command
+//!               -> board.clock()?.now()                capability::Clock, implemented by the board
+//!             <- ReplyWriter                           the result: bounded, all or nothing
+//!     <- wire::Reply                                   the rest of the line, piece by piece
+//! <- Agent::pending() -> &[u8], Agent::sent(n)         bytes out
+//! ```
+//!
+//! `wire` does not know commands, `command` does not know hardware, `capability` is traits and
+//! plain values only.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+mod agent;
+mod capability;
+mod channel;
+mod command;
+mod error;
+mod limits;
+mod policy;
+mod wire;
+
+pub use agent::Agent;
+pub use capability::{Board, Clock, ClockError, Power, PowerError, ShutdownMode, UnixNanos};
+pub use channel::Pump;
+pub use command::{COMMANDS, Command, Field, Needs, Response, Type};
+pub use limits::Buffers;
+pub use policy::Policy;
+pub use wire::ReplyWriter;

@@ -1,0 +1,21 @@
+//! The wire: from bytes to a checked request, and from a reply to bytes.
+//!
+//! It knows qemu-ga's JSON dialect and its texts, and nothing of commands or boards.
+
+mod decimal;
+mod lexer;
+mod message;
+mod number;
+mod order;
+mod reply;
+mod request;
+mod string;
+mod value;
+
+pub(crate) use message::{Event, Message, NESTING_LIMIT, SyntaxError};
+pub(crate) use number::Number;
+pub(crate) use order::Table;
+pub(crate) use reply::{Piece, Reply};
+pub use reply::ReplyWriter;
+pub(crate) use request::{EnvelopeError, Request};
+pub(crate) use value::{Kind, Span, Text, Value};

@@ -1,0 +1,295 @@
+//! The reply: written into a bounded buffer, with rollback, and finished piece by piece.
+//!
+//! Last stop of a request. A command writes what it returns through [`ReplyWriter`], all or
+//! nothing. What is taken from the request, an echoed `id` or the text that an error quotes, can
+//! be longer than any buffer for it; it is kept as [`Piece`]s and written as room comes free.
+//!
+//! The text is qemu-ga's: one line, `, ` and `: ` between tokens, ASCII only.
+
+use heapless::{Deque, VecView};
+
+use super::{
+    number::{Number, Written},
+    string::Escaped,
+    value::{self, KEY, STRING, Span},
+};
+
+/// Pieces that one reply may have: the longest is an error with an `id` and three quoted texts.
+const PIECES: usize = 20;
+
+/// A part of a reply that is still to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// As it is.
+    Text(&'static str),
+    /// A number.
+    Integer(i64),
+    /// Text of the message, escaped for the inside of a string.
+    Quoted(Span),
+    /// A number of the message, by its text.
+    Number(Span),
+    /// A value of the message, in JSON.
+    Value(Span),
+}
+
+/// Replies that wait to be sent, and what is still to be written of the last.
+#[derive(Debug)]
+pub(crate) struct Reply<'b> {
+    bytes: &'b mut VecView<u8>,
+    sent: usize,
+    pieces: Deque<Piece, PIECES>,
+    /// Whether a separator is due before the next token of a [`Piece::Value`].
+    separate: bool,
+}
+
+impl<'b> Reply<'b> {
+    pub(crate) fn new(bytes: &'b mut VecView<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, sent: 0, pieces: Deque::new(), separate: false }
+    }
+
+    /// What is ready to be sent.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// The first `count` bytes of [`Self::pending`] have been sent.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.sent = self.sent.saturating_add(count).min(self.bytes.len());
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        }
+    }
+
+    /// The longest that one command may return: half the buffer, so that one reply can wait there
+    /// while the next is written.
+    fn longest(&self) -> usize {
+        self.bytes.capacity() / 2
+    }
+
+    /// Whether the last reply is written and there is room for the longest.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        if !self.pieces.is_empty() {
+            return false;
+        }
+        if self.room() < self.longest() {
+            self.compact();
+        }
+        self.room() >= self.longest()
+    }
+
+    fn room(&self) -> usize {
+        self.bytes.capacity().saturating_sub(self.bytes.len())
+    }
+
+    /// Moves what is not sent yet to the front.
+    fn compact(&mut self) {
+        if self.sent > 0 {
+            let length = self.bytes.len();
+            self.bytes.copy_within(self.sent..length, 0);
+            self.bytes.truncate(length.saturating_sub(self.sent));
+            self.sent = 0;
+        }
+    }
+
+    /// A writer for what a command returns. The reply must be [ready](Self::is_ready).
+    pub(crate) fn writer(&mut self) -> ReplyWriter<'_> {
+        let start = self.bytes.len();
+        let limit = start.saturating_add(self.longest()).min(self.bytes.capacity());
+        ReplyWriter { bytes: self.bytes, start, limit, overflowed: false }
+    }
+
+    /// Adds a piece behind what is there.
+    pub(crate) fn push(&mut self, piece: Piece) {
+        // The pieces of every reply are known when it is written, and they fit.
+        let _ = self.pieces.push_back(piece);
+    }
+
+    /// Adds a piece before what is there. There is a place for as many as a token has.
+    fn push_front(&mut self, piece: Piece) {
+        let _ = self.pieces.push_front(piece);
+    }
+
+    /// Writes as much of the pieces as there is room for; `message` is what they point into.
+    /// Whether all of it is written.
+    pub(crate) fn write(&mut self, message: &[u8]) -> bool {
+        while let Some(piece) = self.pieces.pop_front() {
+            let written = match piece {
+                Piece::Text(text) => self.write_text(text),
+                Piece::Integer(value) => self.write_number(Number::Signed(value), piece),
+                Piece::Number(text) => self.write_number(Number::parse(text.of(message)), piece),
+                Piece::Quoted(span) => self.write_quoted(span, message),
+                Piece::Value(span) => {
+                    self.split(span, message);
+                    true
+                }
+            };
+            if !written {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn write_text(&mut self, text: &'static str) -> bool {
+        let (now, later) = text.split_at_checked(self.room()).unwrap_or((text, ""));
+        // Cut to the room there is.
+        let _ = self.bytes.extend_from_slice(now.as_bytes());
+        if !later.is_empty() {
+            self.push_front(Piece::Text(later));
+        }
+        later.is_empty()
+    }
+
+    fn write_number(&mut self, number: Number, piece: Piece) -> bool {
+        let fits = self.bytes.extend_from_slice(Written::number(number).as_bytes()).is_ok();
+        if !fits {
+            self.push_front(piece);
+        }
+        fits
+    }
+
+    /// Escapes text as far as there is room.
+    fn write_quoted(&mut self, span: Span, message: &[u8]) -> bool {
+        let mut at = span.start;
+        while at < span.end {
+            let (escaped, length) = Escaped::first_of(Span { start: at, ..span }.of(message));
+            if self.bytes.extend_from_slice(escaped.as_bytes()).is_err() {
+                self.push_front(Piece::Quoted(Span { start: at, ..span }));
+                return false;
+            }
+            at = at.saturating_add(length);
+        }
+        true
+    }
+
+    /// Splits a value into the pieces of its first token and the rest.
+    fn split(&mut self, span: Span, message: &[u8]) {
+        let Some(&first) = span.of(message).first() else {
+            self.separate = false;
+            return;
+        };
+        let (end, text) = match first {
+            b'{' | b'}' | b'[' | b']' | b't' | b'f' | b'n' => (span.start.saturating_add(1), span),
+            _ => {
+                let end = value::end_of_text(message, span.start);
+                let text = Span { start: span.start.saturating_add(1), end: end.saturating_sub(1) };
+                (end, text)
+            }
+        };
+        self.push_front(Piece::Value(Span { start: end, ..span }));
+        match first {
+            b'{' => self.push_front(Piece::Text("{")),
+            b'}' => self.push_front(Piece::Text("}")),
+            b'[' => self.push_front(Piece::Text("[")),
+            b']' => self.push_front(Piece::Text("]")),
+            b't' => self.push_front(Piece::Text("true")),
+            b'f' => self.push_front(Piece::Text("false")),
+            b'n' => self.push_front(Piece::Text("null")),
+            KEY | STRING => {
+                self.push_front(Piece::Text(if first == KEY { "\": " } else { "\"" }));
+                self.push_front(Piece::Quoted(text));
+                self.push_front(Piece::Text("\""));
+            }
+            _ => self.push_front(Piece::Number(Span { start: span.start, ..text })),
+        }
+        if self.separate && !matches!(first, b'}' | b']') {
+            self.push_front(Piece::Text(", "));
+        }
+        self.separate = !matches!(first, b'{' | b'[' | KEY);
+    }
+}
+
+/// Writes what a command returns, as JSON in qemu-ga's form.
+///
+/// Values come in the order of the calls; the separators between them are put where they belong.
+/// What does not fit any more is dropped, and the agent then answers with an error instead of
+/// the whole reply.
+#[derive(Debug)]
+pub struct ReplyWriter<'r> {
+    bytes: &'r mut VecView<u8>,
+    start: usize,
+    limit: usize,
+    overflowed: bool,
+}
+
+impl ReplyWriter<'_> {
+    /// Begins an object. Its members must come in the order of qemu-ga's hash table.
+    pub fn begin_object(&mut self) -> &mut Self {
+        self.separate().raw(b"{")
+    }
+
+    /// Ends an object.
+    pub fn end_object(&mut self) -> &mut Self {
+        self.raw(b"}")
+    }
+
+    /// Begins an array.
+    pub fn begin_array(&mut self) -> &mut Self {
+        self.separate().raw(b"[")
+    }
+
+    /// Ends an array.
+    pub fn end_array(&mut self) -> &mut Self {
+        self.raw(b"]")
+    }
+
+    /// Writes the key of a member, whose value comes next.
+    pub fn key(&mut self, key: &str) -> &mut Self {
+        self.string(key.as_bytes()).raw(b": ")
+    }
+
+    /// Writes a string, given in UTF-8; bytes that are not are shown as U+FFFD.
+    pub fn string(&mut self, mut text: &[u8]) -> &mut Self {
+        self.separate().raw(b"\"");
+        while !text.is_empty() {
+            let (escaped, length) = Escaped::first_of(text);
+            self.raw(escaped.as_bytes());
+            text = text.get(length..).unwrap_or_default();
+        }
+        self.raw(b"\"")
+    }
+
+    /// Writes a whole number.
+    pub fn integer(&mut self, value: i64) -> &mut Self {
+        self.separate().raw(Written::signed(value).as_bytes())
+    }
+
+    /// Writes `true` or `false`.
+    pub fn boolean(&mut self, value: bool) -> &mut Self {
+        self.separate().raw(if value { b"true" } else { b"false" })
+    }
+
+    /// Writes the separator that is due before a value or a key, which the last byte tells: none
+    /// at the beginning of an object, of an array or of all, and none behind a key.
+    fn separate(&mut self) -> &mut Self {
+        match self.bytes.get(self.start..).and_then(<[u8]>::last) {
+            None | Some(b'{' | b'[' | b' ') => self,
+            Some(_) => self.raw(b", "),
+        }
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        let fits = self.bytes.len().saturating_add(bytes.len()) <= self.limit;
+        if self.overflowed || !fits || self.bytes.extend_from_slice(bytes).is_err() {
+            self.overflowed = true;
+        }
+        self
+    }
+
+    /// Takes everything back.
+    pub(crate) fn rollback(&mut self) {
+        self.bytes.truncate(self.start);
+    }
+
+    /// How many bytes have been written.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len().saturating_sub(self.start)
+    }
+
+    /// Whether all of it did fit.
+    pub(crate) fn fits(&self) -> bool {
+        !self.overflowed
+    }
+}
