@@ -1,0 +1,369 @@
+//! The registers of a virtio device on PCI (virtio 1.2 §4.1.4)
+
+use core::fmt;
+use core::ops::{Deref, Range};
+use core::ptr::NonNull;
+
+use safe_mmio::fields::{ReadOnly, ReadPure, ReadPureWrite, WriteOnly};
+use safe_mmio::{UniqueMmioPointer, field, field_shared};
+use virtio_drivers::PhysAddr;
+use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::capability::{Capability, Location, MSI_X, Space, VENDOR};
+use super::{Address, Configuration, Function, Interrupt, Message, OpenError, msix, register};
+
+/// Queues that can be used: as many as a console of 31 ports has.
+const MAX_QUEUES: usize = 64;
+
+/// Bits of the command register: the device answers in memory space, and may read and write memory itself.
+const COMMAND_MEMORY: u32 = 1 << 1;
+const COMMAND_BUS_MASTER: u32 = 1 << 2;
+
+/// What a vector register reads as when the device has no vector for the event (§4.1.5.1.2.2).
+const NO_VECTOR: u16 = 0xFFFF;
+
+/// An opened virtio device on PCI.
+pub struct Transport {
+    kind: DeviceType,
+    common: UniqueMmioPointer<'static, Common>,
+    /// The registers that queues are notified by.
+    notify: UniqueMmioPointer<'static, [WriteOnly<u16>]>,
+    /// Distance of two queues' registers, in units of `notify_off`.
+    notify_multiplier: u32,
+    /// Index into `notify` of each queue that was set up, shadowed: asking the device is two exits for every
+    /// notification, and it could say something else each time.
+    notify_index: [Option<usize>; MAX_QUEUES],
+    isr: UniqueMmioPointer<'static, ReadOnly<u8>>,
+    specific: Option<UniqueMmioPointer<'static, [u8]>>,
+    interrupt: Interrupt,
+}
+
+/// `struct virtio_pci_common_cfg`, §4.1.4.3. Fields of 64 bits are two of 32, as they have to be accessed.
+#[repr(C)]
+struct Common {
+    device_feature_select: ReadPureWrite<u32>,
+    device_feature: ReadPure<u32>,
+    driver_feature_select: ReadPureWrite<u32>,
+    driver_feature: ReadPureWrite<u32>,
+    config_msix_vector: ReadPureWrite<u16>,
+    num_queues: ReadPure<u16>,
+    device_status: ReadPureWrite<u8>,
+    config_generation: ReadPure<u8>,
+    queue_select: ReadPureWrite<u16>,
+    queue_size: ReadPureWrite<u16>,
+    queue_msix_vector: ReadPureWrite<u16>,
+    queue_enable: ReadPureWrite<u16>,
+    queue_notify_off: ReadPure<u16>,
+    queue_desc: [ReadPureWrite<u32>; 2],
+    queue_driver: [ReadPureWrite<u32>; 2],
+    queue_device: [ReadPureWrite<u32>; 2],
+}
+
+/// The structures that a device has, `cfg_type` in §4.1.4.
+#[derive(Default)]
+struct Structures {
+    common: Option<Location>,
+    notify: Option<(Location, u32)>,
+    isr: Option<Location>,
+    specific: Option<Location>,
+    msix: Option<Capability>,
+}
+
+impl Transport {
+    /// Opens the virtio device at `address`: finds its registers, lets it answer and use memory, and directs its
+    /// interrupts to `message`, if there is one and the device has MSI-X.
+    ///
+    /// Registers outside all of `windows` are refused.
+    ///
+    /// # Errors
+    ///
+    /// The function is no virtio device, has no modern registers, or has them where they cannot be reached.
+    ///
+    /// # Safety
+    ///
+    /// Every range of `windows` must be mapped one to one for as long as the program runs, and hold nothing but
+    /// registers of devices: no memory that the program uses. No other driver may use this device.
+    pub unsafe fn open<C: Configuration>(
+        configuration: &mut C,
+        address: Address,
+        windows: &[Range<u64>],
+        message: Option<Message>,
+    ) -> Result<Self, OpenError> {
+        let mut space = Space { configuration, address };
+        let [v0, v1, d0, d1] = space.read(register::ID).to_le_bytes();
+        let (vendor, device) = (u16::from_le_bytes([v0, v1]), u16::from_le_bytes([d0, d1]));
+        let kind =
+            Function { address, vendor, device }.virtio_kind().ok_or(OpenError::NotVirtio)?;
+
+        let structures = Structures::find(&mut space);
+        let common = structures.common.ok_or(OpenError::NotModern)?;
+        let (notify, notify_multiplier) = structures.notify.ok_or(OpenError::NotModern)?;
+        let isr = structures.isr.ok_or(OpenError::NotModern)?;
+
+        let common = space.registers::<Common>(common, windows)?;
+        let isr = space.registers::<ReadOnly<u8>>(isr, windows)?;
+        let notify = space.register_array::<WriteOnly<u16>>(notify, windows)?;
+        let specific = match structures.specific {
+            // Fields of up to 32 bits are read from it, so it is aligned as the capability has to be (§4.1.4.6.1).
+            Some(location) if location.offset.is_multiple_of(4) => {
+                Some(space.register_array::<u8>(location, windows)?)
+            }
+            _ => None,
+        };
+
+        // The upper half of the register is status bits that a one clears.
+        let command = space.read(register::COMMAND_STATUS) & 0xFFFF;
+        space.write(register::COMMAND_STATUS, command | COMMAND_MEMORY | COMMAND_BUS_MASTER);
+        let interrupt = msix::configure(&mut space, structures.msix, message, windows)?;
+
+        Ok(Self {
+            kind,
+            common,
+            notify,
+            notify_multiplier,
+            notify_index: [None; MAX_QUEUES],
+            isr,
+            specific,
+            interrupt,
+        })
+    }
+
+    /// How the device's interrupts arrive. A device can refuse a vector until its queues are set up, so ask after that.
+    pub const fn interrupt(&self) -> Interrupt {
+        self.interrupt
+    }
+
+    /// The index into `notify` for the selected queue, if the device places it inside.
+    fn selected_notify_index(&mut self) -> Option<usize> {
+        let offset = field_shared!(self.common, queue_notify_off).read();
+        // > cap.offset + queue_notify_off * notify_off_multiplier (§4.1.4.4)
+        let bytes = u64::from(offset).checked_mul(self.notify_multiplier.into())?;
+        let index = usize::try_from(bytes).ok()? / 2;
+        (bytes.is_multiple_of(2) && index < self.notify.len()).then_some(index)
+    }
+}
+
+impl virtio_drivers::transport::Transport for Transport {
+    fn device_type(&self) -> DeviceType {
+        self.kind
+    }
+
+    fn read_device_features(&mut self) -> u64 {
+        field!(self.common, device_feature_select).write(0);
+        let low = field_shared!(self.common, device_feature).read();
+        field!(self.common, device_feature_select).write(1);
+        let high = field_shared!(self.common, device_feature).read();
+        u64::from(low) | u64::from(high) << 32
+    }
+
+    fn write_driver_features(&mut self, driver_features: u64) {
+        let [low, high] = words(driver_features);
+        field!(self.common, driver_feature_select).write(0);
+        field!(self.common, driver_feature).write(low);
+        field!(self.common, driver_feature_select).write(1);
+        field!(self.common, driver_feature).write(high);
+    }
+
+    /// 0 for a queue that the device does not have, or that could not be notified.
+    fn max_queue_size(&mut self, queue: u16) -> u32 {
+        let is_there = queue < field_shared!(self.common, num_queues).read();
+        if !is_there || usize::from(queue) >= MAX_QUEUES {
+            return 0;
+        }
+        field!(self.common, queue_select).write(queue);
+        if self.selected_notify_index().is_none() {
+            return 0;
+        }
+        field_shared!(self.common, queue_size).read().into()
+    }
+
+    fn notify(&mut self, queue: u16) {
+        let index = self.notify_index.get(usize::from(queue)).copied().flatten();
+        if let Some(mut register) = index.and_then(|index| self.notify.get(index)) {
+            register.write(queue);
+        }
+    }
+
+    fn get_status(&self) -> DeviceStatus {
+        DeviceStatus::from_bits_truncate(field_shared!(self.common, device_status).read().into())
+    }
+
+    fn set_status(&mut self, status: DeviceStatus) {
+        // A reset has taken the vectors away, so the configuration's is assigned right before the device goes live.
+        if status.contains(DeviceStatus::DRIVER_OK) && self.interrupt == Interrupt::Message {
+            field!(self.common, config_msix_vector).write(0);
+            if field_shared!(self.common, config_msix_vector).read() == NO_VECTOR {
+                self.interrupt = Interrupt::None;
+            }
+        }
+        // The register has 8 bits, all that are defined fit.
+        let [bits, ..] = status.bits().to_le_bytes();
+        field!(self.common, device_status).write(bits);
+    }
+
+    fn set_guest_page_size(&mut self, _guest_page_size: u32) {
+        // Only legacy devices count in pages.
+    }
+
+    fn requires_legacy_layout(&self) -> bool {
+        false
+    }
+
+    fn queue_set(
+        &mut self,
+        queue: u16,
+        size: u32,
+        descriptors: PhysAddr,
+        driver_area: PhysAddr,
+        device_area: PhysAddr,
+    ) {
+        field!(self.common, queue_select).write(queue);
+        let index = self.selected_notify_index();
+        if let Some(place) = self.notify_index.get_mut(usize::from(queue)) {
+            *place = index;
+        }
+        if self.interrupt == Interrupt::Message {
+            // > After mapping an event to vector, the driver MUST verify success by reading the Vector field value
+            // > (§4.1.5.1.2.2)
+            field!(self.common, queue_msix_vector).write(0);
+            if field_shared!(self.common, queue_msix_vector).read() == NO_VECTOR {
+                self.interrupt = Interrupt::None;
+            }
+        }
+        // `VirtQueue::new` has compared the size with `queue_size`, which has 16 bits.
+        field!(self.common, queue_size).write(u16::try_from(size).unwrap_or(0));
+        let mut common = self.common.reborrow();
+        let [low, high] = field!(common, queue_desc).split();
+        write_halves(low, high, descriptors);
+        let [low, high] = field!(common, queue_driver).split();
+        write_halves(low, high, driver_area);
+        let [low, high] = field!(common, queue_device).split();
+        write_halves(low, high, device_area);
+        field!(common, queue_enable).write(1);
+    }
+
+    fn queue_unset(&mut self, _queue: u16) {
+        // > The driver MUST NOT write a 0 to queue_enable. (§4.1.4.3.2) Only a reset disables queues.
+    }
+
+    fn queue_used(&mut self, queue: u16) -> bool {
+        field!(self.common, queue_select).write(queue);
+        field_shared!(self.common, queue_enable).read() == 1
+    }
+
+    /// With MSI-X there is nothing to acknowledge, and the register need not tell anything (§4.1.4.5).
+    fn ack_interrupt(&mut self) -> InterruptStatus {
+        if self.interrupt == Interrupt::Message {
+            InterruptStatus::empty()
+        } else {
+            // Reading clears the register and lowers the line.
+            InterruptStatus::from_bits_truncate(self.isr.read().into())
+        }
+    }
+
+    fn read_config_generation(&self) -> u32 {
+        field_shared!(self.common, config_generation).read().into()
+    }
+
+    fn read_config_space<V: FromBytes + IntoBytes>(
+        &self,
+        offset: usize,
+    ) -> Result<V, virtio_drivers::Error> {
+        let specific = self.specific.as_ref().ok_or(virtio_drivers::Error::ConfigSpaceMissing)?;
+        let place = place::<V>(specific.ptr().cast_mut(), specific.len(), offset)?;
+        // SAFETY: `place` lies inside the structure and is aligned; reading it has no effect.
+        let place = unsafe { specific.deref().child(place) };
+        // SAFETY: as above.
+        Ok(unsafe { place.read_unsafe() })
+    }
+
+    fn write_config_space<V: IntoBytes + Immutable>(
+        &mut self,
+        offset: usize,
+        value: V,
+    ) -> Result<(), virtio_drivers::Error> {
+        let specific = self.specific.as_mut().ok_or(virtio_drivers::Error::ConfigSpaceMissing)?;
+        let place = place::<V>(specific.ptr_mut(), specific.len(), offset)?;
+        // SAFETY: `place` lies inside the structure and is aligned.
+        let mut place = unsafe { specific.child(place) };
+        // SAFETY: writing a field is what the driver of the device asks for.
+        unsafe { place.write_unsafe(value) };
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("kind", &self.kind)
+            .field("interrupt", &self.interrupt)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Structures {
+    /// Of each kind the first in the list, which is the one the device prefers (§4.1.4.1).
+    fn find<C: Configuration>(space: &mut Space<'_, C>) -> Self {
+        let mut found = Self::default();
+        space.capabilities(|space, capability| {
+            let [id, _next, len, kind] = capability.head.to_le_bytes();
+            if id == MSI_X {
+                found.msix.get_or_insert(capability);
+            }
+            if id != VENDOR || len < 16 {
+                return;
+            }
+            let mut read = |index| space.read_capability(capability, index);
+            let (Some(bar), Some(offset), Some(len)) = (read(1), read(2), read(3)) else {
+                return;
+            };
+            let location = Location { bar: bar.to_le_bytes()[0], offset, len };
+            match kind {
+                1 => _ = found.common.get_or_insert(location),
+                2 => {
+                    if let Some(multiplier) = read(4) {
+                        found.notify.get_or_insert((location, multiplier));
+                    }
+                }
+                3 => _ = found.isr.get_or_insert(location),
+                4 => _ = found.specific.get_or_insert(location),
+                _ => {}
+            }
+        });
+        found
+    }
+}
+
+/// Where a `V` at `offset` is in a configuration structure, if it is inside and aligned.
+#[expect(clippy::missing_errors_doc, reason = "the sentence above says it")]
+fn place<V>(
+    start: *mut [u8],
+    len: usize,
+    offset: usize,
+) -> Result<NonNull<V>, virtio_drivers::Error> {
+    let end = offset.checked_add(size_of::<V>());
+    let place = start.cast::<u8>().wrapping_add(offset).cast::<V>();
+    if end.is_none_or(|end| end > len) || !place.is_aligned() {
+        return Err(virtio_drivers::Error::ConfigSpaceTooSmall);
+    }
+    NonNull::new(place).ok_or(virtio_drivers::Error::ConfigSpaceMissing)
+}
+
+/// > For 64-bit fields, the driver MAY access each of the high and low 32-bit parts of the field independently.
+/// > (§4.1.3.1)
+fn write_halves(
+    mut low: UniqueMmioPointer<'_, ReadPureWrite<u32>>,
+    mut high: UniqueMmioPointer<'_, ReadPureWrite<u32>>,
+    value: u64,
+) {
+    let [value_low, value_high] = words(value);
+    low.write(value_low);
+    high.write(value_high);
+}
+
+/// Lower and upper half.
+pub(super) const fn words(value: u64) -> [u32; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "each half has 32 bits")]
+    [value as u32, (value >> 32) as u32]
+}
