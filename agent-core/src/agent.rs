@@ -3,7 +3,7 @@
 use crate::{
     capability::Board,
     command,
-    error::{Class, Error},
+    error::Error,
     limits::Buffers,
     policy::Policy,
     wire::{Event, Message, Piece, Reply, Request, Span},
@@ -80,11 +80,11 @@ impl<'b, B: Board> Agent<'b, B> {
                 None => break,
                 Some(Event::Complete) => self.answer(),
                 Some(Event::Failed(error)) => {
-                    self.refuse(&error.into(), None);
+                    self.refuse(Error::Syntax(error), None);
                     self.answered = true;
                 }
                 // The message goes on, to be skipped.
-                Some(Event::TooLong) => self.refuse(&Error::request_too_long(), None),
+                Some(Event::TooLong) => self.refuse(Error::RequestTooLong, None),
             }
         }
         taken
@@ -128,25 +128,22 @@ impl<'b, B: Board> Agent<'b, B> {
                 self.reply.push(Piece::Text("}\n"));
             }
             Ok(false) => {}
-            Err(error) => self.refuse(&error, id),
+            Err(error) => self.refuse(error, id),
         }
     }
 
     /// Answers with an error.
-    fn refuse(&mut self, error: &Error, id: Option<Span>) {
+    fn refuse(&mut self, error: Error, id: Option<Span>) {
         self.reply.push(Piece::Text("{"));
         if let Some(id) = id {
             self.reply.push(Piece::Text("\"id\": "));
             self.reply.push(Piece::Value(id));
             self.reply.push(Piece::Text(", "));
         }
-        self.reply.push(Piece::Text(match error.class {
-            Class::CommandNotFound => "\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"",
-            Class::GenericError => "\"error\": {\"class\": \"GenericError\", \"desc\": \"",
-        }));
-        for &piece in &error.description {
-            self.reply.push(piece);
-        }
+        self.reply.push(Piece::Text("\"error\": {\"class\": \""));
+        self.reply.push(Piece::Text(error.class()));
+        self.reply.push(Piece::Text("\", \"desc\": \""));
+        error.describe(&mut self.reply);
         self.reply.push(Piece::Text("\"}}\n"));
     }
 }

@@ -1,118 +1,139 @@
-//! Errors as a client sees them: a class and a description.
+//! Errors: everything that a client can be told instead of a result.
 //!
-//! The texts are qemu-ga's, to the byte.
+//! The texts are qemu-ga's, to the byte; docs/commands has them by command.
 
-use heapless::Vec;
+use crate::wire::{EnvelopeError, Piece, Reply, Span, SyntaxError};
 
-use crate::wire::{EnvelopeError, Piece, Span, SyntaxError};
-
-/// The error classes that qemu-ga uses.
+/// Why a message is answered with an error. Spans are offsets into the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// The command does not exist here, or must not be used.
-    CommandNotFound,
-    /// Everything else.
-    GenericError,
-}
-
-/// Pieces that a description may have.
-const PIECES: usize = 7;
-
-/// What a client is told instead of a result.
-#[derive(Debug)]
-pub(crate) struct Error {
-    pub(crate) class: Class,
-    pub(crate) description: Vec<Piece, PIECES>,
-}
-
-impl Error {
-    /// An error of the class `GenericError`.
-    pub(crate) fn generic(pieces: &[Piece]) -> Self {
-        Self::new(Class::GenericError, pieces)
-    }
-
-    pub(crate) fn new(class: Class, pieces: &[Piece]) -> Self {
-        // Every caller's list of pieces is a constant's length, and fits.
-        Self { class, description: Vec::from_slice(pieces).unwrap_or_default() }
-    }
-
-    /// The reply of a command is longer than the reply buffer allows.
-    pub(crate) fn reply_too_long() -> Self {
-        Self::generic(&[Piece::Text("the reply does not fit in the agent's buffer")])
-    }
-
-    /// A message is longer than the request buffer. The text is the one for qemu-ga's own limit.
-    pub(crate) fn request_too_long() -> Self {
-        Self::generic(&[Piece::Text("JSON token size limit exceeded")])
-    }
-
-    /// QEMU's text for what a guest cannot do.
-    pub(crate) fn unsupported() -> Self {
-        Self::generic(&[Piece::Text("this feature or command is not currently supported")])
-    }
-}
-
-/// How many bytes of an error text qemu-ga keeps behind `JSON parse error, `.
-const LONGEST_PARSE_ERROR: usize = 1023;
-
-impl From<SyntaxError> for Error {
-    fn from(error: SyntaxError) -> Self {
-        let parse_error = |text| Self::generic(&[Piece::Text("JSON parse error, "), Piece::Text(text)]);
-        match error {
-            SyntaxError::DuplicateKey => parse_error("duplicate key"),
-            SyntaxError::ExpectingValue => parse_error("expecting value"),
-            SyntaxError::InvalidEscape => parse_error("invalid escape sequence in string"),
-            SyntaxError::InvalidKeyword(text) => invalid_keyword(text),
-            SyntaxError::InvalidUtf8 => parse_error("invalid UTF-8 sequence in string"),
-            SyntaxError::KeyNotString => parse_error("key is not a string in object"),
-            SyntaxError::MissingColon => parse_error("missing : in object pair"),
-            SyntaxError::NestingLimit => {
-                Self::generic(&[Piece::Text("JSON nesting depth limit exceeded")])
-            }
-            SyntaxError::NotUnicode(text) => Self::generic(&[
-                Piece::Text("JSON parse error, "),
-                Piece::Quoted(text),
-                Piece::Text(" is not a valid Unicode character"),
-            ]),
-            SyntaxError::SeparatorInDict => parse_error("expected separator in dict"),
-            SyntaxError::SeparatorInList => parse_error("expected separator in list"),
-            SyntaxError::Stray(text) => Self::generic(&[
-                Piece::Text("JSON parse error, stray '"),
-                Piece::Quoted(text),
-                Piece::Text("'"),
-            ]),
-        }
-    }
-}
-
-fn invalid_keyword(text: Span) -> Error {
-    const BEGIN: &str = "invalid keyword '";
-    let longest = text.start.saturating_add(LONGEST_PARSE_ERROR.saturating_sub(BEGIN.len()));
-    let end = text.end.min(longest);
-    Error::generic(&[
-        Piece::Text("JSON parse error, "),
-        Piece::Text(BEGIN),
-        Piece::Quoted(Span { end, ..text }),
-        // The closing quote is cut first.
-        Piece::Text(if text.end < longest { "'" } else { "" }),
-    ])
+pub(crate) enum Error {
+    /// What a command itself has to say.
+    Command(&'static str),
+    /// Policy forbids the command of this name.
+    Disabled(Span),
+    Envelope(EnvelopeError),
+    MissingArgument(&'static str),
+    /// No command of this name is offered.
+    NotFound(Span),
+    ReplyTooLong,
+    RequestTooLong,
+    Syntax(SyntaxError),
+    UnexpectedArgument(Span),
+    /// QEMU's error for what a guest turns out not to be able to do.
+    Unsupported,
+    WrongType {
+        argument: &'static str,
+        expected: &'static str,
+    },
 }
 
 impl From<EnvelopeError> for Error {
     fn from(error: EnvelopeError) -> Self {
-        let text = |text| Self::generic(&[Piece::Text(text)]);
-        match error {
-            EnvelopeError::ArgumentsNotObject => {
-                text("QMP input member 'arguments' must be an object")
+        Self::Envelope(error)
+    }
+}
+
+impl Error {
+    /// The error class of the QAPI schema: qemu-ga uses these two.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Disabled(_) | Self::NotFound(_) => "CommandNotFound",
+            _ => "GenericError",
+        }
+    }
+
+    /// Adds the description to a reply.
+    pub(crate) fn describe(self, reply: &mut Reply<'_>) {
+        use Piece::{Quoted, Text};
+
+        let mut add = |pieces: &[Piece]| pieces.iter().for_each(|&piece| reply.push(piece));
+        match self {
+            Self::Command(text) => add(&[Text(text)]),
+            Self::Disabled(name) => {
+                add(&[Text("Command "), Quoted(name), Text(" has been disabled")]);
             }
-            EnvelopeError::ExecuteNotString => text("QMP input member 'execute' must be a string"),
-            EnvelopeError::LacksExecute => text("QMP input lacks member 'execute'"),
-            EnvelopeError::NotObject => text("QMP input must be a JSON object"),
-            EnvelopeError::Unexpected(key) => Self::generic(&[
-                Piece::Text("QMP input member '"),
-                Piece::Quoted(key),
-                Piece::Text("' is unexpected"),
+            Self::Envelope(error) => describe_envelope(error, &mut add),
+            Self::MissingArgument(name) => {
+                add(&[Text("Parameter '"), Text(name), Text("' is missing")]);
+            }
+            Self::NotFound(name) => {
+                add(&[Text("The command "), Quoted(name), Text(" has not been found")]);
+            }
+            Self::ReplyTooLong => add(&[Text("the reply does not fit in the agent's buffer")]),
+            // qemu-ga's text for its own limit, 64 MiB.
+            Self::RequestTooLong => add(&[Text("JSON token size limit exceeded")]),
+            Self::Syntax(SyntaxError::NestingLimit) => {
+                add(&[Text("JSON nesting depth limit exceeded")]);
+            }
+            Self::Syntax(error) => {
+                add(&[Text("JSON parse error, ")]);
+                describe_syntax(error, &mut add);
+            }
+            Self::UnexpectedArgument(name) => {
+                add(&[Text("Parameter '"), Quoted(name), Text("' is unexpected")]);
+            }
+            Self::Unsupported => {
+                add(&[Text("this feature or command is not currently supported")]);
+            }
+            Self::WrongType { argument, expected } => add(&[
+                Text("Invalid parameter type for '"),
+                Text(argument),
+                Text("', expected: "),
+                Text(expected),
             ]),
         }
+    }
+}
+
+fn describe_envelope(error: EnvelopeError, add: &mut impl FnMut(&[Piece])) {
+    use Piece::{Quoted, Text};
+
+    match error {
+        EnvelopeError::ArgumentsNotObject => {
+            add(&[Text("QMP input member 'arguments' must be an object")]);
+        }
+        EnvelopeError::ExecuteNotString => {
+            add(&[Text("QMP input member 'execute' must be a string")]);
+        }
+        EnvelopeError::LacksExecute => add(&[Text("QMP input lacks member 'execute'")]),
+        EnvelopeError::NotObject => add(&[Text("QMP input must be a JSON object")]),
+        EnvelopeError::Unexpected(key) => {
+            add(&[Text("QMP input member '"), Quoted(key), Text("' is unexpected")]);
+        }
+    }
+}
+
+fn describe_syntax(error: SyntaxError, add: &mut impl FnMut(&[Piece])) {
+    use Piece::{Quoted, Text};
+
+    match error {
+        SyntaxError::DuplicateKey => add(&[Text("duplicate key")]),
+        SyntaxError::ExpectingValue => add(&[Text("expecting value")]),
+        SyntaxError::InvalidEscape => add(&[Text("invalid escape sequence in string")]),
+        SyntaxError::InvalidKeyword(text) => describe_keyword(text, add),
+        SyntaxError::InvalidUtf8 => add(&[Text("invalid UTF-8 sequence in string")]),
+        SyntaxError::KeyNotString => add(&[Text("key is not a string in object")]),
+        SyntaxError::MissingColon => add(&[Text("missing : in object pair")]),
+        // Has no prefix and is described by the caller.
+        SyntaxError::NestingLimit => {}
+        SyntaxError::NotUnicode(text) => {
+            add(&[Quoted(text), Text(" is not a valid Unicode character")]);
+        }
+        SyntaxError::SeparatorInDict => add(&[Text("expected separator in dict")]),
+        SyntaxError::SeparatorInList => add(&[Text("expected separator in list")]),
+        SyntaxError::Stray(text) => add(&[Text("stray '"), Quoted(text), Text("'")]),
+    }
+}
+
+/// qemu-ga cuts what stands behind `JSON parse error, ` to 1023 bytes, and a keyword is the one
+/// text that can be longer than that.
+fn describe_keyword(text: Span, add: &mut impl FnMut(&[Piece])) {
+    const BEGIN: &str = "invalid keyword '";
+    const LONGEST: usize = 1023 - BEGIN.len();
+
+    let cut = text.start.saturating_add(LONGEST);
+    add(&[Piece::Text(BEGIN), Piece::Quoted(Span { end: text.end.min(cut), ..text })]);
+    if text.end < cut {
+        add(&[Piece::Text("'")]);
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     error::Error,
-    wire::{Kind, Number, Piece, Table, Text, Value},
+    wire::{Kind, Number, Span, Table, Text, Value},
 };
 
 /// An argument of a command.
@@ -53,21 +53,24 @@ pub(crate) struct Arguments<'m> {
 
 impl<'m> Arguments<'m> {
     /// Checks the arguments of a request; none at all are the same as an empty object.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong, in qemu-ga's order.
     pub(crate) fn check(object: Option<Value<'m>>, fields: &[Field]) -> Result<Self, Error> {
         let arguments = Self { object };
         for field in fields {
             match arguments.value(field.name) {
-                Some(value) if !field.r#type.fits(value) => return Err(wrong_type(field)),
-                None if !field.optional => return Err(missing(field.name)),
+                Some(value) if !field.r#type.fits(value) => {
+                    let expected = field.r#type.name();
+                    return Err(Error::WrongType { argument: field.name, expected });
+                }
+                None if !field.optional => return Err(Error::MissingArgument(field.name)),
                 Some(_) | None => {}
             }
         }
         match object.and_then(|object| unexpected(object, fields)) {
-            Some(key) => Err(Error::generic(&[
-                Piece::Text("Parameter '"),
-                key,
-                Piece::Text("' is unexpected"),
-            ])),
+            Some(key) => Err(Error::UnexpectedArgument(key)),
             None => Ok(arguments),
         }
     }
@@ -90,36 +93,22 @@ impl<'m> Arguments<'m> {
     }
 }
 
-/// The error for a required argument that is not there.
-pub(crate) fn missing(name: &'static str) -> Error {
-    Error::generic(&[Piece::Text("Parameter '"), Piece::Text(name), Piece::Text("' is missing")])
-}
-
-fn wrong_type(field: &Field) -> Error {
-    Error::generic(&[
-        Piece::Text("Invalid parameter type for '"),
-        Piece::Text(field.name),
-        Piece::Text("', expected: "),
-        Piece::Text(field.r#type.name()),
-    ])
-}
-
 /// The member that is no field, or of several the one that qemu-ga names: it enters all members
-/// into a GLib hash table, takes out the fields, and names the first that is left.
-fn unexpected(object: Value<'_>, fields: &[Field]) -> Option<Piece> {
+/// into a hash table of GLib's, takes out the fields, and names the first that is left.
+fn unexpected(object: Value<'_>, fields: &[Field]) -> Option<Span> {
     let keys = || object.members().map(|(key, _)| key);
     let is_field = |key: &Text<'_>| fields.iter().any(|field| field.name.as_bytes() == key.bytes());
     let mut others = keys().filter(|key| !is_field(key));
     let first = others.next()?;
     if others.next().is_none() {
-        return Some(Piece::Quoted(first.span()));
+        return Some(first.span());
     }
 
     let mut table = Table::new();
     for (key, number) in keys().zip(0..) {
         if !table.insert(key.bytes(), number) {
             // More members than the table can follow.
-            return Some(Piece::Quoted(first.span()));
+            return Some(first.span());
         }
     }
     for field in fields {
@@ -129,5 +118,5 @@ fn unexpected(object: Value<'_>, fields: &[Field]) -> Option<Piece> {
         }
     }
     let left = keys().nth(table.first()?.into())?;
-    Some(Piece::Quoted(left.span()))
+    Some(left.span())
 }

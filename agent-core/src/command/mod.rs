@@ -10,9 +10,9 @@ mod time;
 
 use crate::{
     capability::{Board, Clock, Power},
-    error::{Class, Error},
+    error::Error,
     policy::Policy,
-    wire::{Piece, ReplyWriter, Request, Text},
+    wire::{ReplyWriter, Request},
 };
 
 pub(crate) use arguments::Arguments;
@@ -80,11 +80,11 @@ pub(crate) struct Call<'c, 'r, B> {
 
 impl<B: Board> Call<'_, '_, B> {
     fn clock(&mut self) -> Result<&mut dyn Clock, Error> {
-        self.board.clock().ok_or_else(Error::unsupported)
+        self.board.clock().ok_or(Error::Unsupported)
     }
 
     fn power(&mut self) -> Result<&mut dyn Power, Error> {
-        self.board.power().ok_or_else(Error::unsupported)
+        self.board.power().ok_or(Error::Unsupported)
     }
 }
 
@@ -133,11 +133,13 @@ table! {
 
 /// The longest line that `guest-info` can be: every command, and the longest of every value.
 pub(crate) const fn longest_info() -> usize {
-    let mut length = r#"{"return": {"version": "65535.65535.65535", "supported_commands": []}"#.len();
+    let mut length =
+        r#"{"return": {"version": "65535.65535.65535", "supported_commands": []}"#.len();
     let mut rest = COMMANDS;
     while let [command, others @ ..] = rest {
-        length += command.name.len();
-        length += r#"{"enabled": false, "name": "", "success-response": false}, "#.len();
+        length = length.saturating_add(command.name.len());
+        length = length
+            .saturating_add(r#"{"enabled": false, "name": "", "success-response": false}, "#.len());
         rest = others;
     }
     length
@@ -171,10 +173,10 @@ fn run<B: Board>(
     reply: &mut ReplyWriter<'_>,
 ) -> Result<bool, Error> {
     let Some((command, handler)) = find(board, request.execute.bytes()) else {
-        return Err(not_found("The command ", request.execute, " has not been found"));
+        return Err(Error::NotFound(request.execute.span()));
     };
     if !policy.allows(command.name) {
-        return Err(not_found("Command ", request.execute, " has been disabled"));
+        return Err(Error::Disabled(request.execute.span()));
     }
     let arguments = Arguments::check(request.arguments, command.arguments)?;
 
@@ -188,12 +190,7 @@ fn run<B: Board>(
         reply.begin_object().end_object();
     }
     if !reply.fits() {
-        return Err(Error::reply_too_long());
+        return Err(Error::ReplyTooLong);
     }
     Ok(command.response != Response::Silent)
-}
-
-fn not_found(before: &'static str, name: Text<'_>, behind: &'static str) -> Error {
-    let pieces = [Piece::Text(before), Piece::Quoted(name.span()), Piece::Text(behind)];
-    Error::new(Class::CommandNotFound, &pieces)
 }

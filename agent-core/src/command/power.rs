@@ -4,7 +4,6 @@ use super::{Call, Command, Field, Needs, Response, Type};
 use crate::{
     capability::{Board, PowerError, ShutdownMode},
     error::Error,
-    wire::Piece,
 };
 
 const MODE: Field = Field { name: "mode", r#type: Type::String, optional: true };
@@ -25,10 +24,8 @@ pub(super) fn shutdown<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error
         Some(b"reboot") => ShutdownMode::Reboot,
         // qemu-ga's text: the parenthesis is not closed.
         Some(_) => {
-            return Err(Error::generic(&[Piece::Text(
-                "mode is invalid (valid values are: halt|powerdown|reboot",
-            )]));
+            return Err(Error::Command("mode is invalid (valid values are: halt|powerdown|reboot"));
         }
     };
-    call.power()?.shutdown(mode).map_err(|PowerError::Unsupported| Error::unsupported())
+    call.power()?.shutdown(mode).map_err(|PowerError::Unsupported| Error::Unsupported)
 }

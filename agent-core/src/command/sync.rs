@@ -1,9 +1,6 @@
 //! `guest-sync-delimited`, `guest-sync` and `guest-ping`: is the agent there, and in step?
 
-use super::{
-    Call, Command, Field, Needs, Response, Type,
-    arguments::missing,
-};
+use super::{Call, Command, Field, Needs, Response, Type};
 use crate::error::Error;
 
 const ID: Field = Field { name: "id", r#type: Type::Integer, optional: false };
@@ -39,7 +36,7 @@ pub(super) fn sync_delimited<B>(call: &mut Call<'_, '_, B>) -> Result<(), Error>
 
 /// Echoes `id`.
 pub(super) fn sync<B>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
-    let id = call.arguments.integer(ID.name).ok_or_else(|| missing(ID.name))?;
+    let id = call.arguments.integer(ID.name).ok_or(Error::MissingArgument(ID.name))?;
     call.reply.integer(id);
     Ok(())
 }

@@ -4,7 +4,6 @@ use super::{Call, Command, Field, Needs, Response, Type};
 use crate::{
     capability::{Board, ClockError, UnixNanos},
     error::Error,
-    wire::Piece,
 };
 
 const TIME: Field = Field { name: "time", r#type: Type::Integer, optional: true };
@@ -30,7 +29,7 @@ const TOO_LATE: UnixNanos = UnixNanos(3_155_760_000_000_000_000);
 
 /// Nanoseconds since 1970, in whole microseconds.
 pub(super) fn get_time<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
-    let UnixNanos(now) = call.clock()?.now().map_err(|_| text("Failed to get time"))?;
+    let UnixNanos(now) = call.clock()?.now().map_err(|_| Error::Command("Failed to get time"))?;
     call.reply.integer(now.saturating_sub(now % 1000));
     Ok(())
 }
@@ -41,17 +40,15 @@ pub(super) fn set_time<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error
         return call
             .clock()?
             .set_from_rtc()
-            .map_err(|_| text("hwclock failed to set hardware clock to system time"));
+            .map_err(|_| Error::Command("hwclock failed to set hardware clock to system time"));
     };
     if time < UnixNanos(0) || time >= TOO_LATE {
-        return Err(text("Invalid time"));
+        return Err(Error::Command("Invalid time"));
     }
     call.clock()?.set(time).map_err(|error| match error {
-        ClockError::Hardware => text("hwclock failed to set hardware clock to system time"),
-        ClockError::OutOfRange => text("Invalid time"),
+        ClockError::Hardware => {
+            Error::Command("hwclock failed to set hardware clock to system time")
+        }
+        ClockError::OutOfRange => Error::Command("Invalid time"),
     })
-}
-
-fn text(text: &'static str) -> Error {
-    Error::generic(&[Piece::Text(text)])
 }

@@ -99,7 +99,7 @@ impl Decimal {
     }
 
     /// The nearest double, ties to even; infinite where the range ends (IEEE 754-2019 §4.3.1).
-    pub(crate) fn to_f64(mut self) -> f64 {
+    pub(crate) fn into_f64(mut self) -> f64 {
         let sign = u64::from(self.negative) << 63;
         let infinite = f64::from_bits(sign | 0x7FF << 52);
         if self.length == 0 || self.point < -330 {
@@ -280,10 +280,10 @@ impl Decimal {
 
     /// Whether cutting at `place` digits must round up: to nearest, ties to even.
     fn rounds_up(&self, place: usize) -> bool {
-        let digit = |at| if at < self.length { self.digits.get(at).copied().unwrap_or(0) } else { 0 };
-        let exact_half = digit(place) == 5
-            && place.saturating_add(1) >= self.length
-            && !self.sticky;
+        let digit =
+            |at| if at < self.length { self.digits.get(at).copied().unwrap_or(0) } else { 0 };
+        let exact_half =
+            digit(place) == 5 && place.saturating_add(1) >= self.length && !self.sticky;
         if exact_half {
             place.checked_sub(1).is_some_and(|before| digit(before) % 2 == 1)
         } else {
@@ -296,7 +296,8 @@ impl Decimal {
         let Ok(places) = usize::try_from(self.point) else { return 0 };
         let mut value = 0_u64;
         for at in 0..places {
-            let digit = if at < self.length { self.digits.get(at).copied().unwrap_or(0) } else { 0 };
+            let digit =
+                if at < self.length { self.digits.get(at).copied().unwrap_or(0) } else { 0 };
             value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
         }
         value.wrapping_add(u64::from(self.rounds_up(places)))

@@ -113,7 +113,6 @@ fn next(state: State, byte: u8) -> (State, Step) {
         (State::Start, b'"' | b'\'') => go_on(State::String { quote: byte }),
         (State::Start, b'-') => go_on(State::Minus),
         (State::Start | State::Minus, b'0') => go_on(State::Zero),
-        (State::Start | State::Minus, b'1'..=b'9') => go_on(State::Digits),
         (State::Start | State::Keyword, b'a'..=b'z') => go_on(State::Keyword),
 
         (State::String { quote }, _) if byte == quote => complete(Token::String),
@@ -125,7 +124,9 @@ fn next(state: State, byte: u8) -> (State, Step) {
         (State::Zero | State::Digits, b'.') => go_on(State::Point),
         // A second digit after a leading zero.
         (State::Zero, b'0'..=b'9') => stray,
-        (State::Digits, b'0'..=b'9') => go_on(State::Digits),
+        (State::Start | State::Minus, b'1'..=b'9') | (State::Digits, b'0'..=b'9') => {
+            go_on(State::Digits)
+        }
         (State::Digits | State::Fraction, b'e' | b'E') => go_on(State::Exponent),
         (State::Point | State::Fraction, b'0'..=b'9') => go_on(State::Fraction),
         (State::Exponent, b'+' | b'-') => go_on(State::ExponentSign),
@@ -195,7 +196,10 @@ mod tests {
         check("[:,]", "ArrayStart([) Colon(:) Comma(,) ArrayEnd(])");
         check(r#""a'b" 'a"b'"#, r#"String("a'b") String('a"b')"#);
         check(r#""\"\\" '\''"#, r#"String("\"\\") String('\'')"#);
-        check("12,-0,-1.5,1e3,0.0E-1 ", "Number(12) Comma(,) Number(-0) Comma(,) Number(-1.5) Comma(,) Number(1e3) Comma(,) Number(0.0E-1)");
+        check(
+            "12,-0,-1.5,1e3,0.0E-1 ",
+            "Number(12) Comma(,) Number(-0) Comma(,) Number(-1.5) Comma(,) Number(1e3) Comma(,) Number(0.0E-1)",
+        );
         check("true,nul x", "Keyword(true) Comma(,) Keyword(nul)");
         check("0e1 ", "Number(0) Keyword(e) Number(1)");
         check("0x10 ", "Number(0) Keyword(x) Number(10)");

@@ -147,9 +147,7 @@ impl<'b> Message<'b> {
         match step {
             Step::Skip => None,
             Step::Append => self.append(&[byte]),
-            Step::Complete(token) => {
-                self.append(&[byte]).or_else(|| self.token(token))
-            }
+            Step::Complete(token) => self.append(&[byte]).or_else(|| self.token(token)),
             Step::Ended(token) => self.token(token),
             Step::Stray => Some(self.stray(byte)),
         }

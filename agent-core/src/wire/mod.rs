@@ -15,7 +15,7 @@ mod value;
 pub(crate) use message::{Event, Message, NESTING_LIMIT, SyntaxError};
 pub(crate) use number::Number;
 pub(crate) use order::Table;
-pub(crate) use reply::{Piece, Reply};
 pub use reply::ReplyWriter;
+pub(crate) use reply::{Piece, Reply};
 pub(crate) use request::{EnvelopeError, Request};
 pub(crate) use value::{Kind, Span, Text, Value};

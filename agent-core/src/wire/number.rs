@@ -23,15 +23,13 @@ impl Number {
             _ => (false, text),
         };
         match magnitude(digits) {
-            Some(magnitude) if negative => {
-                0_i64.checked_sub_unsigned(magnitude).map(Self::Signed)
-            }
+            Some(magnitude) if negative => 0_i64.checked_sub_unsigned(magnitude).map(Self::Signed),
             Some(magnitude) => {
                 Some(i64::try_from(magnitude).map_or(Self::Unsigned(magnitude), Self::Signed))
             }
             None => None,
         }
-        .unwrap_or_else(|| Self::Double(Decimal::parse(text).to_f64()))
+        .unwrap_or_else(|| Self::Double(Decimal::parse(text).into_f64()))
     }
 }
 
@@ -179,12 +177,12 @@ mod tests {
         #[test]
         fn halfway_cases_round_to_even(mantissa in 1_u64 << 52..1_u64 << 53, exponent in -200..200_i32) {
             // 2 * mantissa + 1 is exactly between two doubles.
-            let halfway = f64::from_bits(((1023 + 52 + exponent) as u64) << 52 | (mantissa & ((1 << 52) - 1)));
+            let halfway = f64::from_bits(u64::try_from(1023 + 52 + exponent).unwrap() << 52 | (mantissa & ((1 << 52) - 1)));
             let text = format!("{halfway:.1200}");
-            prop_assert_eq!(Decimal::parse(text.as_bytes()).to_f64().to_bits(), halfway.to_bits());
+            prop_assert_eq!(Decimal::parse(text.as_bytes()).into_f64().to_bits(), halfway.to_bits());
             let text = format!("{}.0", u128::from(mantissa * 2 + 1) << 60);
             prop_assert_eq!(
-                Decimal::parse(text.as_bytes()).to_f64().to_bits(),
+                Decimal::parse(text.as_bytes()).into_f64().to_bits(),
                 text.parse::<f64>().unwrap().to_bits()
             );
         }

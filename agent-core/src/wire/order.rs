@@ -130,14 +130,14 @@ impl Table {
     }
 
     fn home(&self, hash: u32) -> u32 {
+        let hash = hash.wrapping_mul(11);
         // The largest prime below each size.
-        let modulus = match self.size {
-            ..=8 => 7,
-            9..=16 => 13,
-            17..=32 => 31,
-            33.. => 61,
-        };
-        hash.wrapping_mul(11) % modulus
+        match self.size {
+            ..=8 => hash % 7,
+            9..=16 => hash % 13,
+            17..=32 => hash % 31,
+            33.. => hash % 61,
+        }
     }
 
     fn advance(&self, place: &mut u32, step: u32) -> u32 {

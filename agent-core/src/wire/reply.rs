@@ -14,16 +14,15 @@ use super::{
     value::{self, KEY, STRING, Span},
 };
 
-/// Pieces that one reply may have: the longest is an error with an `id` and three quoted texts.
-const PIECES: usize = 20;
+/// Pieces that one reply may have at once. An error with an `id` and a description of four makes
+/// eleven, and a token of the `id` under way at most five more.
+const PIECES: usize = 16;
 
 /// A part of a reply that is still to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// As it is.
+    /// As it is; what must be escaped in a string has been.
     Text(&'static str),
-    /// A number.
-    Integer(i64),
     /// Text of the message, escaped for the inside of a string.
     Quoted(Span),
     /// A number of the message, by its text.
@@ -117,7 +116,6 @@ impl<'b> Reply<'b> {
         while let Some(piece) = self.pieces.pop_front() {
             let written = match piece {
                 Piece::Text(text) => self.write_text(text),
-                Piece::Integer(value) => self.write_number(Number::Signed(value), piece),
                 Piece::Number(text) => self.write_number(Number::parse(text.of(message)), piece),
                 Piece::Quoted(span) => self.write_quoted(span, message),
                 Piece::Value(span) => {

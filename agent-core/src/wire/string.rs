@@ -146,9 +146,10 @@ fn escape(text: &[u8]) -> (Escape, usize) {
 
 /// The first four bytes as hexadecimal digits.
 fn hex4(text: Option<&[u8]>) -> Option<u32> {
-    text?.get(..4)?.iter().try_fold(0_u32, |value, &byte| {
-        Some(value << 4 | char::from(byte).to_digit(16)?)
-    })
+    text?
+        .get(..4)?
+        .iter()
+        .try_fold(0_u32, |value, &byte| Some(value << 4 | char::from(byte).to_digit(16)?))
 }
 
 /// Encodes a character in modified UTF-8.
