@@ -68,28 +68,12 @@ impl<'b> Reply<'b> {
     }
 
     /// Whether the last reply is written and there is room for the longest.
-    pub(crate) fn is_ready(&mut self) -> bool {
-        if !self.pieces.is_empty() {
-            return false;
-        }
-        if self.room() < self.longest() {
-            self.compact();
-        }
-        self.room() >= self.longest()
+    pub(crate) fn is_ready(&self) -> bool {
+        self.pieces.is_empty() && self.room() >= self.longest()
     }
 
     fn room(&self) -> usize {
         self.bytes.capacity().saturating_sub(self.bytes.len())
-    }
-
-    /// Moves what is not sent yet to the front.
-    fn compact(&mut self) {
-        if self.sent > 0 {
-            let length = self.bytes.len();
-            self.bytes.copy_within(self.sent..length, 0);
-            self.bytes.truncate(length.saturating_sub(self.sent));
-            self.sent = 0;
-        }
     }
 
     /// A writer for what a command returns. The reply must be [ready](Self::is_ready).
