@@ -1,2 +1,107 @@
-//! Under construction.
-fn main() {}
+//! The project's commands: `cargo xtask run | image | test | conformance | fuzz`.
+//!
+//! One file per command. What boots and talks to guests is the crate `tests`.
+
+#![allow(clippy::missing_errors_doc, reason = "an error here is a message and an exit code")]
+
+mod conformance;
+mod fuzz;
+mod image;
+mod install;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use lexopt::{Arg, Parser};
+
+const HELP: &str = "\
+cargo xtask COMMAND [OPTIONS]
+
+  run          boot a guest in QEMU, play every command at its agent, shut it down
+    --machine pc|q35|microvm   the machine [pc]
+    --channel virtio|uart      how the agent is reached [virtio]
+    --memory M                 memory in MiB [8]
+    --stay                     leave the guest running, and print how to talk to it
+    --log                      print the guest's log
+
+  image        build images and print their sizes
+    --board pc|uart            only this one [all]
+    --out DIR                  where to write tinyqga-BOARD.elf [target/images]
+
+  test         run every test; installs QEMU where it is missing
+    --quick                    without QEMU
+    --libvirt                  also under a real libvirt, which it installs
+
+  conformance  compare with the real qemu-ga, byte by byte; installs it where it is missing
+    --corpus FILE              recorded exchanges [tests/corpus/qemu-ga-7.2.22.jsonl]
+    --random N                 that many generated inputs after the corpus [0]
+    --seed S                   where generating starts [1]
+
+  fuzz TARGET  run one fuzz target (needs a nightly toolchain)
+    --seconds N                for how long [60]
+
+  --help       this text, after any command
+";
+
+fn main() -> ExitCode {
+    match dispatch(Parser::from_env()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut parser: Parser) -> Result<ExitCode> {
+    let command = match parser.next()? {
+        Some(Arg::Value(command)) => command,
+        Some(Arg::Long("help") | Arg::Short('h')) | None => {
+            print!("{HELP}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(other) => return Err(unexpected(other)),
+    };
+    match command.to_str().unwrap_or_default() {
+        "run" => carry_out(run::Options::parse(parser)?, run::run),
+        "image" => carry_out(image::Options::parse(parser)?, image::run),
+        "test" => carry_out(test::Options::parse(parser)?, test::run),
+        "conformance" => carry_out(conformance::Options::parse(parser)?, conformance::run),
+        "fuzz" => carry_out(fuzz::Options::parse(parser)?, fuzz::run),
+        "help" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => {
+            eprintln!("error: there is no command `{other}`\n\n{HELP}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Runs a command, or prints the help that was asked for instead.
+fn carry_out<T>(options: Option<T>, run: impl FnOnce(&T) -> Result<ExitCode>) -> Result<ExitCode> {
+    if let Some(options) = options {
+        return run(&options);
+    }
+    print!("{HELP}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The error for an argument that the command does not take.
+fn unexpected(argument: Arg<'_>) -> anyhow::Error {
+    anyhow::Error::from(argument.unexpected()).context("see `cargo xtask --help`")
+}
+
+/// The value of an option, which must be one of a few words.
+fn choice<T: Copy>(parser: &mut Parser, option: &str, choices: &[(&str, T)]) -> Result<T> {
+    let value = parser.value()?;
+    choices.iter().find_map(|&(word, choice)| (value == word).then_some(choice)).with_context(
+        || {
+            let words: Vec<&str> = choices.iter().map(|&(word, _)| word).collect();
+            format!("--{option} takes {}, not `{}`", words.join(" or "), value.to_string_lossy())
+        },
+    )
+}

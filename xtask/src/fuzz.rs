@@ -1,0 +1,61 @@
+//! `cargo xtask fuzz TARGET`: runs one target of `fuzz/` for a while.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, ensure};
+use lexopt::{Arg, Parser, ValueExt as _};
+use tests::image::workspace;
+
+use crate::unexpected;
+
+/// What was asked for.
+pub(crate) struct Options {
+    target: String,
+    seconds: u64,
+}
+
+impl Options {
+    /// `None` when help was asked for.
+    pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
+        let mut target = None;
+        let mut seconds = 60;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Value(value) if target.is_none() => target = Some(value.string()?),
+                Arg::Long("seconds") => {
+                    seconds = parser.value()?.parse().context("--seconds takes a number")?;
+                }
+                Arg::Long("help") | Arg::Short('h') => return Ok(None),
+                other => return Err(unexpected(other)),
+            }
+        }
+        let target = target.context("which target? They are the files in fuzz/fuzz_targets")?;
+        Ok(Some(Self { target, seconds }))
+    }
+}
+
+/// Installs cargo-fuzz where it is missing and runs the target.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let has_fuzz = cargo().args(["fuzz", "--version"]).output()?.status.success();
+    if !has_fuzz {
+        println!("cargo-fuzz is missing: installing it");
+        let installed = cargo().args(["install", "--locked", "cargo-fuzz"]).status()?;
+        ensure!(installed.success(), "cargo-fuzz cannot be installed");
+    }
+    let status = cargo()
+        .args(["+nightly", "fuzz", "run", &options.target, "--"])
+        .arg(format!("-max_total_time={}", options.seconds))
+        .status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// rustup's cargo, which knows toolchains by name, unlike the one that runs this program.
+fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(workspace());
+    // These name the toolchain of the cargo that runs this program.
+    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(variable);
+    }
+    command
+}

@@ -1,0 +1,200 @@
+//! `cargo xtask run`: boots a guest and shows its agent at work, as libvirt and Proxmox use it.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::fs;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use lexopt::{Arg, Parser, ValueExt as _};
+use signal_hook::consts::SIGINT;
+use tests::client::{ANSWER, BOOT, Client};
+use tests::elf::{Elf, Kind};
+use tests::image::Image;
+use tests::machine::{Channel, Machine};
+use tests::qemu::{Guest, Launch};
+use tests::readme;
+
+use crate::{choice, install, unexpected};
+
+/// What was asked for.
+pub(crate) struct Options {
+    machine: Machine,
+    uart: bool,
+    memory_mib: u32,
+    stay: bool,
+    log: bool,
+}
+
+impl Options {
+    /// `None` when help was asked for.
+    pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
+        let mut options =
+            Self { machine: Machine::Pc, uart: false, memory_mib: 8, stay: false, log: false };
+        let machines = Machine::ALL.map(|machine| (machine.name(), machine));
+        let channels = [("virtio", false), ("uart", true)];
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Long("machine") => {
+                    options.machine = choice(&mut parser, "machine", &machines)?;
+                }
+                Arg::Long("channel") => options.uart = choice(&mut parser, "channel", &channels)?,
+                Arg::Long("memory") => {
+                    options.memory_mib = parser.value()?.parse().context("--memory takes MiB")?;
+                }
+                Arg::Long("stay") => options.stay = true,
+                Arg::Long("log") => options.log = true,
+                Arg::Long("help") | Arg::Short('h') => return Ok(None),
+                other => return Err(unexpected(other)),
+            }
+        }
+        Ok(Some(options))
+    }
+}
+
+/// Builds, boots, plays and ends.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    const A_YEAR: Duration = Duration::from_hours(365 * 24);
+    install::qemu()?;
+    let channel = if options.uart { Channel::Com1 } else { options.machine.usual_virtio() };
+    println!("building the image");
+    let kernel = Image::Pc.build()?;
+    let elf = Elf::read(&kernel)?;
+    println!(
+        "image    {}\n         {} bytes of code and data, {} of static RAM",
+        kernel.display(),
+        elf.code_and_data(),
+        elf.size_of(Kind::Zeroed)
+    );
+    println!("machine  {}, {channel}, {} MiB of memory", options.machine, options.memory_mib);
+    let mut guest = Launch::new(&kernel, options.machine, channel)
+        .memory_mib(options.memory_mib)
+        .lifetime(A_YEAR)
+        .start()?;
+    let played = play(&mut guest, options);
+    if options.log || played.is_err() {
+        print!("\nguest log\n{}", guest.log());
+    }
+    played?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn play(guest: &mut Guest, options: &Options) -> Result<()> {
+    let mut client = guest.connect()?;
+    let first = "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":1}}";
+    client.send([b"\xff", first.as_bytes(), b"\n"].concat())?;
+    let within = if options.uart { Duration::from_secs(2) } else { BOOT };
+    if client.through(b"\xff{\"return\": 1}\n", within).is_err() {
+        // What reaches a UART before the guest is up may be lost.
+        client.wait_until_up()?;
+    }
+    println!("boot     {} from launching QEMU to the first reply", time(guest.started().elapsed()));
+
+    transcript(&mut client)?;
+    drop(client);
+    println!("\nas Proxmox: a connection for each command, sync and command in one write");
+    for command in ["guest-ping", "guest-info"] {
+        let mut client = guest.connect()?;
+        let started = Instant::now();
+        let reply = client.ask_as_proxmox(command)?;
+        show(command, started.elapsed(), &format!("0xFF sync, {command}"), &reply);
+    }
+    if options.stay {
+        return stay(guest);
+    }
+    shut_down(guest)
+}
+
+/// Every command with its time, on one connection as libvirt keeps it.
+fn transcript(client: &mut Client) -> Result<()> {
+    const PINGS: usize = 500;
+    println!("\nas libvirt: one connection");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    for request in [
+        "{\"execute\":\"guest-sync\", \"arguments\":{\"id\":1234567890}}",
+        "{\"execute\":\"guest-ping\"}",
+        "{\"execute\":\"guest-info\"}",
+        "{\"execute\":\"guest-get-time\"}",
+        &format!("{{\"execute\":\"guest-set-time\", \"arguments\":{{\"time\":{now}}}}}"),
+        "{\"execute\":\"guest-get-time\"}",
+        "{\"execute\":\"guest-set-time\"}",
+        "{\"execute\":\"guest-no-such-command\"}",
+    ] {
+        let (reply, took) = client.ask_timed(request)?;
+        show(request.split('"').nth(3).unwrap_or_default(), took, request, &reply);
+    }
+
+    let mut times = Vec::with_capacity(PINGS);
+    for _ in 0..PINGS {
+        times.push(client.ask_timed("{\"execute\":\"guest-ping\"}")?.1);
+    }
+    times.sort_unstable();
+    let median = times.get(PINGS / 2).copied().unwrap_or_default();
+    println!("\nguest-ping {PINGS} times: median {}", time(median));
+    Ok(())
+}
+
+fn shut_down(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect()?;
+    let request = "{\"execute\":\"guest-shutdown\", \"arguments\":{\"mode\":\"powerdown\"}}";
+    client.send(format!("{request}\n"))?;
+    let started = Instant::now();
+    let status = guest.wait_for_exit(ANSWER)?;
+    show("guest-shutdown", started.elapsed(), request, "(no reply, as qemu-ga)\n");
+    println!("\nQEMU ended with {status}");
+    ensure!(status.success(), "QEMU failed");
+    Ok(())
+}
+
+/// Tells how to reach the guest, and waits until it is shut down or interrupted.
+fn stay(guest: &mut Guest) -> Result<()> {
+    let socket = guest.agent_socket();
+    let directory = socket.parent().context("no directory")?;
+    println!("\nthe guest stays up; its socket is {}", socket.display());
+    println!(
+        "\n  echo '{{\"execute\":\"guest-info\"}}' | socat -t1 - UNIX-CONNECT:{}",
+        socket.display()
+    );
+    println!(
+        "  echo '{{\"execute\":\"guest-shutdown\"}}' | socat -t1 - UNIX-CONNECT:{}",
+        socket.display()
+    );
+    if let Ok(domain) = readme::block("libvirt-domain") {
+        let file = directory.join("domain.xml");
+        let domain = readme::with_kernel(&domain, guest.kernel())?;
+        fs::write(&file, &domain)?;
+        let name = readme::domain_name(&domain)?;
+        println!("\nor the same image as a guest of libvirt:\n");
+        println!("  virsh -c qemu:///session create {}", file.display());
+        println!(
+            "  virsh -c qemu:///session qemu-agent-command {name} '{{\"execute\":\"guest-info\"}}'"
+        );
+        println!("  virsh -c qemu:///session shutdown {name} --mode agent");
+    }
+    println!("\nCtrl-C ends it");
+    // The interrupt reaches QEMU too; catching it here leaves time to remove the directory.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGINT, Arc::clone(&interrupted))?;
+    while guest.is_running()? && !interrupted.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn show(name: &str, took: Duration, request: &str, reply: &str) {
+    println!("\n{name}: {}", time(took));
+    println!("  > {request}");
+    print!("  < {reply}");
+}
+
+/// A time with as many digits as are worth reading.
+fn time(time: Duration) -> String {
+    if time < Duration::from_millis(10) {
+        format!("{} us", time.as_micros())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
+}
