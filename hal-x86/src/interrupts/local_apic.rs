@@ -1,0 +1,87 @@
+//! The processor's local APIC, in xAPIC mode (memory-mapped).
+//!
+//! Intel SDM volume 3, chapter 11.
+
+use x86_64::registers::model_specific::Msr;
+
+use crate::interrupts::{InterruptError, SPURIOUS_VECTOR};
+use crate::memory::Registers;
+
+/// Offsets of registers, table 11-1.
+mod register {
+    pub(super) const ID: u64 = 0x20;
+    pub(super) const VERSION: u64 = 0x30;
+    pub(super) const TASK_PRIORITY: u64 = 0x80;
+    pub(super) const END_OF_INTERRUPT: u64 = 0xb0;
+    pub(super) const SPURIOUS: u64 = 0xf0;
+    pub(super) const TIMER: u64 = 0x320;
+    pub(super) const LINT0: u64 = 0x350;
+    pub(super) const ERROR: u64 = 0x370;
+}
+
+const SOFTWARE_ENABLE: u32 = 1 << 8;
+const MASKED: u32 = 1 << 16;
+
+/// Physical address of the registers, after the APIC has been turned on where the firmware has not.
+pub(super) fn base() -> Result<u64, InterruptError> {
+    const IA32_APIC_BASE: u32 = 0x1b;
+    const GLOBAL_ENABLE: u64 = 1 << 11;
+    const X2APIC: u64 = 1 << 10;
+    const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+    const CPUID_APIC: u32 = 1 << 9;
+    if core::arch::x86_64::__cpuid(1).edx & CPUID_APIC == 0 {
+        return Err(InterruptError::NoLocalApic);
+    }
+    let mut msr = Msr::new(IA32_APIC_BASE);
+    // SAFETY: a processor with a local APIC has this register (§11.4.4).
+    let value = unsafe { msr.read() };
+    if value & X2APIC != 0 {
+        return Err(InterruptError::X2Apic);
+    }
+    if value & GLOBAL_ENABLE == 0 {
+        // SAFETY: turning the APIC on changes no memory; all its inputs are masked then.
+        unsafe { msr.write(value | GLOBAL_ENABLE) };
+    }
+    Ok(value & ADDRESS)
+}
+
+#[derive(Debug)]
+pub(super) struct LocalApic<R> {
+    registers: R,
+    base: u64,
+}
+
+impl<R: Registers> LocalApic<R> {
+    /// Lets interrupts of every priority through, but none of its own.
+    ///
+    /// LINT1 is left as the firmware has it: it carries non-maskable interrupts, by which a host asks a stuck guest to give up.
+    pub(super) fn enable(registers: R, base: u64) -> Result<Self, InterruptError> {
+        let apic = Self { registers, base };
+        if apic.read(register::VERSION) == u32::MAX {
+            return Err(InterruptError::NoLocalApic);
+        }
+        for local in [register::TIMER, register::LINT0, register::ERROR] {
+            apic.write(local, MASKED);
+        }
+        apic.write(register::TASK_PRIORITY, 0);
+        apic.write(register::SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
+        Ok(apic)
+    }
+
+    /// The number by which interrupts are sent to this processor.
+    pub(super) fn id(&self) -> u8 {
+        self.read(register::ID).to_le_bytes()[3]
+    }
+
+    pub(super) const fn end_of_interrupt(&self) -> u64 {
+        self.base + register::END_OF_INTERRUPT
+    }
+
+    fn read(&self, offset: u64) -> u32 {
+        self.registers.read_u32(self.base + offset)
+    }
+
+    fn write(&self, offset: u64, value: u32) {
+        self.registers.write_u32(self.base + offset, value);
+    }
+}

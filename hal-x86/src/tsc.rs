@@ -1,0 +1,403 @@
+//! The time-stamp counter, and its rate against a timer of known frequency.
+//!
+//! The counter is the only fast clock that every x86 machine has, but nothing tells its frequency for sure. [`Tsc::calibrate`]
+//! measures it, within 20 ms, against the ACPI power-management timer or channel 2 of the PIT; [`crate::clock::WallClock`]
+//! counts time with the result.
+//!
+//! # Why samples are bracketed
+//!
+//! A virtual processor can lose its core between any two instructions. So each reading of the reference stands between two
+//! readings of the counter, and of several samples the one with the closest bracket counts: what the host did in between is at
+//! most as long as that bracket. The error of the rate is below (half of both brackets + one reference tick) / window, with
+//! these numbers: 63 ppm + 14 ppm (PM timer) or 42 ppm (PIT) at worst, and a fifth of that as a rule.
+
+use core::hint;
+
+use crate::ports::{Hardware, Ports};
+
+/// Length of a measurement, µs.
+const WINDOW_US: u64 = 20_000;
+/// While both brackets together are more than this part of the measurement it goes on, up to two windows.
+const BRACKET_SHARE: u64 = 8_000;
+/// Samples at either end, of which the closest counts.
+const SAMPLES: u32 = 8;
+/// Measurements that may fail for being too long for the reference before it is given up.
+const ATTEMPTS: u32 = 4;
+/// Readings without a change after which a reference counts as dead: at least 100 µs of port accesses.
+const DEAD_READINGS: u32 = 1_000;
+/// Readings after which a measurement ends whatever the reference says. A port access takes at least 0.1 µs.
+const MAX_READINGS: u32 = 1_000_000;
+/// Readings of the CMOS clock within which a second must end.
+const RTC_READINGS: u32 = 3_000_000;
+/// What a processor's counter can be: 10 MHz to 20 GHz. Outside of it the measurement was disturbed.
+const PLAUSIBLE_HZ: core::ops::RangeInclusive<u64> = 10_000_000..=20_000_000_000;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// A counter that runs at a steady rate.
+pub trait Counter {
+    /// Its value now.
+    fn ticks(&self) -> u64;
+}
+
+impl<C: Counter> Counter for &C {
+    fn ticks(&self) -> u64 {
+        (**self).ticks()
+    }
+}
+
+/// The processor's time-stamp counter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rdtsc;
+
+impl Counter for Rdtsc {
+    #[inline]
+    fn ticks(&self) -> u64 {
+        // SAFETY: every x86-64 processor has LFENCE; it touches no memory.
+        unsafe { core::arch::x86_64::_mm_lfence() };
+        // SAFETY: every x86-64 processor has RDTSC, and at privilege level 0 CR4.TSD does not forbid it.
+        unsafe { core::arch::x86_64::_rdtsc() }
+    }
+}
+
+/// Why the counter's rate could not be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NoReference;
+
+impl core::fmt::Display for NoReference {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no timer to measure the time-stamp counter against")
+    }
+}
+
+impl core::error::Error for NoReference {}
+
+/// The rate of the time-stamp counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tsc {
+    /// Nanoseconds per tick, times 2^32.
+    scale: u64,
+}
+
+impl Tsc {
+    /// The rate of a counter that took `ticks` for `nanos`. `None` where that is no [plausible](PLAUSIBLE_HZ) rate.
+    fn measured(ticks: u64, nanos: u64) -> Option<Self> {
+        // At most 4.29 s, so that the shift loses nothing.
+        let nanos = u64::from(u32::try_from(nanos).ok()?);
+        let tsc = Self { scale: (nanos << 32).checked_div(ticks)? };
+        PLAUSIBLE_HZ.contains(&tsc.hz()).then_some(tsc)
+    }
+
+    /// The rate of a counter of known frequency. `None` where that is no [plausible](PLAUSIBLE_HZ) one.
+    pub fn from_hz(hz: u64) -> Option<Self> {
+        Self::measured(hz, NANOS_PER_SECOND)
+    }
+
+    /// Ticks per second.
+    pub fn hz(&self) -> u64 {
+        (NANOS_PER_SECOND << 32).checked_div(self.scale).unwrap_or(0)
+    }
+
+    /// `ticks` as nanoseconds, to within one part in 10^8. Saturates after 584 years.
+    pub fn nanos(&self, ticks: u64) -> u64 {
+        u64::try_from((u128::from(ticks) * u128::from(self.scale)) >> 32).unwrap_or(u64::MAX)
+    }
+
+    /// Measures the rate of the processor's counter; takes about 20 ms.
+    ///
+    /// The reference is the first that runs of: the PM timer, whose port the FADT tells ([`crate::acpi::Fadt::pm_timer`]) and
+    /// which is the finest; channel 2 of the PIT; the CMOS clock, which takes up to two seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`NoReference`] where none of them runs, after a bounded time.
+    pub fn calibrate(ports: Hardware, pm_timer: Option<u16>) -> Result<Self, NoReference> {
+        calibrate(&ports, pm_timer, &Rdtsc)
+    }
+}
+
+fn calibrate(
+    ports: &impl Ports,
+    pm_timer: Option<u16>,
+    counter: &impl Counter,
+) -> Result<Tsc, NoReference> {
+    pm_timer
+        .and_then(|port| measure(&PmTimer { ports, port }, counter))
+        .or_else(|| measure(&Pit { ports }, counter))
+        .or_else(|| measure_seconds(ports, counter))
+        .ok_or(NoReference)
+}
+
+/// A timer of known frequency.
+trait Reference {
+    const HZ: u64;
+    /// All bits of the count; it wraps around to 0.
+    const MASK: u64;
+
+    /// Starts it.
+    fn start(&self);
+    /// The count, going up, and the counter's ticks before and after it was taken.
+    fn sample(&self, counter: &impl Counter) -> Sample;
+    /// Whether it has wrapped around since it was started, where it can tell.
+    fn wrapped(&self) -> bool;
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    before: u64,
+    after: u64,
+    count: u64,
+}
+
+impl Sample {
+    fn bracket(&self) -> u64 {
+        self.after.saturating_sub(self.before)
+    }
+
+    fn middle(&self) -> u64 {
+        self.before.saturating_add(self.bracket() / 2)
+    }
+
+    fn closer(self, other: Self) -> Self {
+        if other.bracket() < self.bracket() { other } else { self }
+    }
+}
+
+/// Why one measurement gave no rate.
+enum Failure {
+    /// The reference does not run.
+    Dead,
+    /// It wrapped around, or the result is no plausible rate: the processor was held up for too long.
+    Disturbed,
+}
+
+fn measure<R: Reference>(reference: &R, counter: &impl Counter) -> Option<Tsc> {
+    for _ in 0..ATTEMPTS {
+        match measure_once(reference, counter) {
+            Ok(tsc) => return Some(tsc),
+            Err(Failure::Dead) => return None,
+            Err(Failure::Disturbed) => {}
+        }
+    }
+    None
+}
+
+fn measure_once<R: Reference>(reference: &R, counter: &impl Counter) -> Result<Tsc, Failure> {
+    let window = WINDOW_US * R::HZ / 1_000_000;
+    reference.start();
+    let first = reference.sample(counter);
+    let start = (1..SAMPLES).fold(first, |best, _| best.closer(reference.sample(counter)));
+    let elapsed = |sample: &Sample| sample.count.wrapping_sub(start.count) & R::MASK;
+
+    let mut end: Option<Sample> = None;
+    let mut late_samples = 0;
+    for reading in 0..MAX_READINGS {
+        let sample = reference.sample(counter);
+        let passed = elapsed(&sample);
+        if passed < window {
+            if passed == 0 && reading > DEAD_READINGS {
+                return Err(Failure::Dead);
+            }
+            hint::spin_loop();
+            continue;
+        }
+        let best = end.map_or(sample, |end| end.closer(sample));
+        end = Some(best);
+        late_samples += 1;
+        let ticks = best.middle().saturating_sub(start.middle());
+        let close = best.bracket().saturating_add(start.bracket()) <= ticks / BRACKET_SHARE;
+        if late_samples >= SAMPLES && (close || passed >= 2 * window) {
+            if reference.wrapped() {
+                return Err(Failure::Disturbed);
+            }
+            let nanos = elapsed(&best) * NANOS_PER_SECOND / R::HZ;
+            return Tsc::measured(ticks, nanos).ok_or(Failure::Disturbed);
+        }
+    }
+    Err(Failure::Dead)
+}
+
+/// The ACPI power-management timer (ACPI 6.5 §4.8.3.3): one read, 279 ns a tick, around in 4.7 s.
+struct PmTimer<'p, P> {
+    ports: &'p P,
+    port: u16,
+}
+
+impl<P: Ports> Reference for PmTimer<'_, P> {
+    const HZ: u64 = 3_579_545;
+    /// Some have 32 bits; the lower 24 do.
+    const MASK: u64 = 0xff_ffff;
+
+    fn start(&self) {}
+
+    fn sample(&self, counter: &impl Counter) -> Sample {
+        let before = counter.ticks();
+        let count = self.ports.read_u32(self.port);
+        Sample { before, after: counter.ticks(), count: count.into() }
+    }
+
+    /// A processor held up for 4.7 s shows as an implausible rate at worst.
+    fn wrapped(&self) -> bool {
+        false
+    }
+}
+
+/// Channel 2 of the 8254 interval timer, whose gate is software's: 838 ns a tick, around in 55 ms.
+struct Pit<'p, P> {
+    ports: &'p P,
+}
+
+/// Channel 2's count.
+const PIT_CHANNEL_2: u16 = 0x42;
+const PIT_CONTROL: u16 = 0x43;
+/// Channel 2 (10), low byte then high byte (11), mode 0 (interrupt on terminal count), binary.
+const PIT_MODE_0: u8 = 0b1011_0000;
+/// Channel 2 (10), counter latch (00).
+const PIT_LATCH: u8 = 0b1000_0000;
+/// The PC's port B: the gate and the output of channel 2, and the loudspeaker.
+const PORT_B: u16 = 0x61;
+const PORT_B_GATE: u8 = 1 << 0;
+const PORT_B_SPEAKER: u8 = 1 << 1;
+const PORT_B_OUT: u8 = 1 << 5;
+
+impl<P: Ports> Reference for Pit<'_, P> {
+    const HZ: u64 = 1_193_182;
+    const MASK: u64 = 0xffff;
+
+    fn start(&self) {
+        let port_b = self.ports.read_u8(PORT_B);
+        self.ports.write_u8(PORT_B, port_b & !PORT_B_SPEAKER | PORT_B_GATE);
+        self.ports.write_u8(PIT_CONTROL, PIT_MODE_0);
+        self.ports.write_u8(PIT_CHANNEL_2, 0xff);
+        self.ports.write_u8(PIT_CHANNEL_2, 0xff);
+    }
+
+    fn sample(&self, counter: &impl Counter) -> Sample {
+        let before = counter.ticks();
+        // > The contents of the counter are latched at the time the command is received. (8254 data sheet)
+        // So the two reads below need not be fast.
+        self.ports.write_u8(PIT_CONTROL, PIT_LATCH);
+        let after = counter.ticks();
+        let low = self.ports.read_u8(PIT_CHANNEL_2);
+        let high = self.ports.read_u8(PIT_CHANNEL_2);
+        // It counts down.
+        Sample { before, after, count: u64::from(!u16::from_le_bytes([low, high])) }
+    }
+
+    fn wrapped(&self) -> bool {
+        // > OUT will go high and remain high until a new count is written. (8254 data sheet, mode 0, at terminal count)
+        self.ports.read_u8(PORT_B) & PORT_B_OUT != 0
+    }
+}
+
+/// Measures from one change of the CMOS clock's seconds to the next.
+fn measure_seconds(ports: &impl Ports, counter: &impl Counter) -> Option<Tsc> {
+    let start = next_second(ports, counter)?;
+    let end = next_second(ports, counter)?;
+    Tsc::measured(end.middle().saturating_sub(start.middle()), NANOS_PER_SECOND)
+}
+
+/// Waits for the seconds to change; the bracket is the readings before and after.
+fn next_second(ports: &impl Ports, counter: &impl Counter) -> Option<Sample> {
+    let second = || {
+        ports.write_u8(0x70, 0);
+        ports.read_u8(0x71)
+    };
+    let mut before = counter.ticks();
+    let old = second();
+    for _ in 0..RTC_READINGS {
+        let next = counter.ticks();
+        if second() != old {
+            return Some(Sample { before, after: counter.ticks(), count: 0 });
+        }
+        before = next;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{Machine, PM_TIMER};
+
+    /// How far a measured rate is off, in parts per million.
+    fn error_ppm(measured: Tsc, hz: u64) -> u64 {
+        measured.hz().abs_diff(hz) * 1_000_000 / hz
+    }
+
+    #[test]
+    fn ticks_become_nanoseconds_without_overflow() {
+        for (hz, ticks, expected) in [
+            (1_000_000_000, 5, 5),
+            (1_000_000_000, u64::MAX / 2, u64::MAX / 2),
+            (2_000_000_000, u64::MAX, u64::MAX / 2),
+            (100_000_000, u64::MAX, u64::MAX),
+            (3_000_000_000, 3_000_000_000 * 86_400 * 365, 1_000_000_000 * 86_400 * 365),
+            (2_419_200_000, 2_419_200_000, 1_000_000_000),
+        ] {
+            let tsc = Tsc::measured(hz, NANOS_PER_SECOND).unwrap();
+            let nanos = tsc.nanos(ticks);
+            assert!(
+                nanos.abs_diff(expected) <= expected / 100_000_000,
+                "{hz} {ticks}: {nanos}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn implausible_rates_are_refused() {
+        for (ticks, nanos) in
+            [(0, 1), (1, 1_000), (1 << 40, 1_000_000), (u64::MAX, 0), (1_000_000, u64::MAX)]
+        {
+            assert_eq!(Tsc::measured(ticks, nanos), None);
+        }
+    }
+
+    #[test]
+    fn every_reference_gives_the_rate() {
+        for hz in [800_000_000, 2_100_000_000, 4_999_999_999] {
+            for (pm_timer, pit) in [(true, true), (false, true), (true, false), (false, false)] {
+                let machine = Machine::with_timers(hz, pm_timer, pit);
+                let start_ns = machine.now_ns();
+                let tsc = calibrate(&&machine, Some(PM_TIMER), &&machine).unwrap();
+                assert!(error_ppm(tsc, hz) < 50, "{hz} {pm_timer} {pit}: {}", tsc.hz());
+                let limit_ms = if pm_timer || pit { 40 } else { 2_100 };
+                assert!((machine.now_ns() - start_ns) / 1_000_000 < limit_ms);
+            }
+        }
+    }
+
+    #[test]
+    fn a_noisy_host_does_not_spoil_the_rate() {
+        let hz = 2_500_000_000;
+        for pm_timer in [true, false] {
+            for seed in 0..200 {
+                let machine = Machine::with_timers(hz, pm_timer, true);
+                // One access in 50 takes up to 3 ms longer, as when the host runs something else.
+                machine.hold_up(seed, 50, 3_000_000);
+                let tsc = calibrate(&&machine, Some(PM_TIMER), &&machine).unwrap();
+                assert!(error_ppm(tsc, hz) < 100, "{pm_timer} {seed}: {} ppm", error_ppm(tsc, hz));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pit_that_wrapped_around_is_measured_again() {
+        let hz = 2_500_000_000;
+        for seed in 0..50 {
+            let machine = Machine::with_timers(hz, false, true);
+            // Hold-ups longer than the PIT counts, but not at every measurement.
+            machine.hold_up(seed, 100_000, 120_000_000);
+            let tsc = calibrate(&&machine, None, &&machine).unwrap();
+            assert!(error_ppm(tsc, hz) < 100, "{seed}: {} ppm", error_ppm(tsc, hz));
+        }
+    }
+
+    #[test]
+    fn without_any_timer_it_gives_up() {
+        let machine = Machine::new();
+        assert_eq!(calibrate(&&machine, Some(PM_TIMER), &&machine), Err(NoReference));
+    }
+}

@@ -1,0 +1,355 @@
+//! The registers of a serial port, with an eye on what passes.
+//!
+//! `uart_16550` throws away what was received before it starts the port, and waits without end for the transmitter to empty.
+//! [`Line`] is the [`Backend`] below it, so it sees every access: while the port is started it keeps the bytes that would be
+//! lost, and ends the wait. Afterwards it only counts errors, which costs no access of its own.
+
+use uart_16550::backend::Backend;
+use uart_16550::spec::FIFO_SIZE;
+use uart_16550::spec::registers::{FCR, LSR, offsets};
+
+use crate::ports::Ports;
+
+const DATA: u8 = offset(offsets::DATA);
+const FIFO_CONTROL: u8 = offset(offsets::FCR);
+const LINE_STATUS: u8 = offset(offsets::LSR);
+
+/// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up and one after.
+const EARLY_BYTES: usize = 2 * (FIFO_SIZE + 1);
+/// Reads of the line status until a transmitter that does not empty is left alone: at least 16 characters at 9600 baud.
+const START_POLLS: u32 = 200_000;
+
+/// Errors of a serial line since it was opened; the counts stop at their ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct LineErrors {
+    /// Times that bytes were lost because they were not read in time.
+    pub overruns: u32,
+    /// Times that a byte came damaged (parity, framing) or a break came instead of one.
+    pub broken: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Line<P> {
+    ports: P,
+    base: u16,
+    errors: LineErrors,
+    /// While the port is being started: line status reads left before the transmitter is taken for empty.
+    start_polls: Option<u32>,
+    early: [u8; EARLY_BYTES],
+    early_start: usize,
+    early_end: usize,
+}
+
+impl<P: Ports> Line<P> {
+    pub(super) const fn new(ports: P, base: u16) -> Self {
+        let errors = LineErrors { overruns: 0, broken: 0 };
+        let start_polls = Some(START_POLLS);
+        Self {
+            ports,
+            base,
+            errors,
+            start_polls,
+            early: [0; EARLY_BYTES],
+            early_start: 0,
+            early_end: 0,
+        }
+    }
+
+    /// The port has been started: from now on accesses pass unchanged.
+    pub(super) const fn started(&mut self) {
+        self.start_polls = None;
+    }
+
+    pub(super) const fn errors(&self) -> LineErrors {
+        self.errors
+    }
+
+    pub(super) const fn has_early_bytes(&self) -> bool {
+        self.early_start < self.early_end
+    }
+
+    /// Moves bytes from before the start into `buffer`; how many.
+    pub(super) fn take_early(&mut self, buffer: &mut [u8]) -> usize {
+        let kept = self.early.get(self.early_start..self.early_end).unwrap_or_default();
+        let mut taken = 0;
+        for (slot, byte) in buffer.iter_mut().zip(kept) {
+            *slot = *byte;
+            taken += 1;
+        }
+        self.early_start += taken;
+        taken
+    }
+
+    fn keep(&mut self, byte: u8) {
+        match self.early.get_mut(self.early_end) {
+            Some(slot) => {
+                *slot = byte;
+                self.early_end += 1;
+            }
+            None => self.errors.overruns = self.errors.overruns.saturating_add(1),
+        }
+    }
+
+    fn read_register(&mut self, offset: u8) -> u8 {
+        self.ports.read_u8(self.base + u16::from(offset))
+    }
+
+    fn line_status(&mut self) -> LSR {
+        let status = LSR::from_bits_retain(self.read_register(LINE_STATUS));
+        let count = |errors: &mut u32| *errors = errors.saturating_add(1);
+        if status.contains(LSR::OVERRUN_ERROR) {
+            count(&mut self.errors.overruns);
+        }
+        if status.intersects(LSR::PARITY_ERROR | LSR::FRAMING_ERROR | LSR::BREAK_INTERRUPT) {
+            count(&mut self.errors.broken);
+        }
+        status
+    }
+
+    /// Empties the receiver before its FIFO is turned on, which clears it.
+    ///
+    /// A byte that arrives between the last look and that moment is lost; no byte can under QEMU, whose receiver without FIFO
+    /// takes the next one only after the main loop has run.
+    fn keep_received(&mut self) {
+        for _ in 0..=FIFO_SIZE {
+            if !self.line_status().contains(LSR::DATA_READY) {
+                return;
+            }
+            let byte = self.read_register(DATA);
+            self.keep(byte);
+        }
+    }
+}
+
+// The offsets are 0 to 7 and the bases those of `ComPort`, so no port number overflows.
+impl<P: Ports> Backend for Line<P> {
+    unsafe fn read(&mut self, offset: u8) -> u8 {
+        match (offset, self.start_polls) {
+            (LINE_STATUS, polls) => {
+                let mut status = self.line_status();
+                if let Some(polls) = polls {
+                    self.start_polls = Some(polls.saturating_sub(1));
+                    if polls == 0 {
+                        status |= LSR::TRANSMITTER_EMPTY;
+                    }
+                }
+                status.bits()
+            }
+            (DATA, Some(_)) => {
+                let byte = self.read_register(DATA);
+                self.keep(byte);
+                byte
+            }
+            _ => self.read_register(offset),
+        }
+    }
+
+    unsafe fn write(&mut self, offset: u8, mut value: u8) {
+        if offset == FIFO_CONTROL && self.start_polls.is_some() {
+            self.keep_received();
+            // Turning the FIFO on clears it; where it is on already nothing needs to.
+            value &= !FCR::RX_FIFO_RESET.bits();
+        }
+        self.ports.write_u8(self.base + u16::from(offset), value);
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "register offsets are 0 to 7")]
+const fn offset(offset: usize) -> u8 {
+    offset as u8
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use core::cell::{Cell, RefCell};
+    use std::collections::VecDeque;
+    use std::vec::Vec;
+
+    /// A 16550A at COM1, as its data sheet has it.
+    #[derive(Debug, Default)]
+    pub(in crate::uart) struct Model {
+        received: RefCell<VecDeque<u8>>,
+        waiting: RefCell<Vec<u8>>,
+        sent: RefCell<Vec<u8>>,
+        interrupt_enable: Cell<u8>,
+        line_control: Cell<u8>,
+        modem_control: Cell<u8>,
+        scratch: Cell<u8>,
+        divisor: Cell<u16>,
+        fifo: Cell<bool>,
+        errors: Cell<u8>,
+        room_pending: Cell<bool>,
+        stalled: Cell<bool>,
+    }
+
+    impl Model {
+        pub(in crate::uart) fn new() -> Self {
+            Self { divisor: Cell::new(12), ..Self::default() }
+        }
+
+        pub(in crate::uart) fn set_fifo(&self, on: bool) {
+            self.fifo.set(on);
+        }
+
+        pub(in crate::uart) fn receive(&self, bytes: &[u8]) {
+            let room = if self.fifo.get() { FIFO_SIZE } else { 1 };
+            for &byte in bytes {
+                let mut received = self.received.borrow_mut();
+                if received.len() < room {
+                    received.push_back(byte);
+                } else {
+                    self.errors.set(self.errors.get() | 1 << 1);
+                }
+            }
+        }
+
+        pub(in crate::uart) fn break_condition(&self) {
+            self.errors.set(self.errors.get() | 1 << 4);
+            self.receive(&[0]);
+        }
+
+        /// What waits in the transmitter goes out.
+        pub(in crate::uart) fn transmit(&self) {
+            let mut waiting = self.waiting.borrow_mut();
+            if !waiting.is_empty() {
+                self.room_pending.set(true);
+                self.sent.borrow_mut().append(&mut waiting);
+            }
+        }
+
+        pub(in crate::uart) fn stall_transmitter(&self) {
+            self.stalled.set(true);
+        }
+
+        pub(in crate::uart) fn sent(&self) -> Vec<u8> {
+            self.sent.borrow().clone()
+        }
+
+        pub(in crate::uart) fn divisor(&self) -> u16 {
+            self.divisor.get()
+        }
+
+        pub(in crate::uart) fn interrupt_enable(&self) -> u8 {
+            self.interrupt_enable.get()
+        }
+
+        pub(in crate::uart) fn line_control(&self) -> u8 {
+            self.line_control.get()
+        }
+
+        pub(in crate::uart) fn modem_control(&self) -> u8 {
+            self.modem_control.get()
+        }
+
+        pub(in crate::uart) fn fifo_is_on(&self) -> bool {
+            self.fifo.get()
+        }
+
+        pub(in crate::uart) fn line_is_up(&self) -> bool {
+            self.modem_control.get() & 8 != 0 && self.cause() != 1
+        }
+
+        fn cause(&self) -> u8 {
+            let enabled = self.interrupt_enable.get();
+            if enabled & 4 != 0 && self.errors.get() != 0 {
+                6
+            } else if enabled & 1 != 0 && !self.received.borrow().is_empty() {
+                4
+            } else if enabled & 2 != 0 && self.room_pending.get() {
+                2
+            } else {
+                1
+            }
+        }
+
+        fn transmitter_is_empty(&self) -> bool {
+            self.waiting.borrow().is_empty() && !self.stalled.get()
+        }
+    }
+
+    impl Ports for Model {
+        fn read_u8(&self, port: u16) -> u8 {
+            let divisor_access = self.line_control.get() & 0x80 != 0;
+            match port - 0x3f8 {
+                0 if divisor_access => self.divisor.get().to_le_bytes()[0],
+                1 if divisor_access => self.divisor.get().to_le_bytes()[1],
+                0 => self.received.borrow_mut().pop_front().unwrap_or(0),
+                1 => self.interrupt_enable.get(),
+                2 => {
+                    let cause = self.cause();
+                    if cause == 2 {
+                        self.room_pending.set(false);
+                    }
+                    cause | if self.fifo.get() { 0xc0 } else { 0 }
+                }
+                3 => self.line_control.get(),
+                4 => self.modem_control.get(),
+                5 => {
+                    let ready = u8::from(!self.received.borrow().is_empty());
+                    let empty = if self.transmitter_is_empty() { 0x60 } else { 0 };
+                    ready | empty | self.errors.take()
+                }
+                6 => 0xb0,
+                7 => self.scratch.get(),
+                _ => 0xff,
+            }
+        }
+
+        fn write_u8(&self, port: u16, value: u8) {
+            let divisor_access = self.line_control.get() & 0x80 != 0;
+            let [low, high] = self.divisor.get().to_le_bytes();
+            match port - 0x3f8 {
+                0 if divisor_access => self.divisor.set(u16::from_le_bytes([value, high])),
+                1 if divisor_access => self.divisor.set(u16::from_le_bytes([low, value])),
+                0 => {
+                    self.room_pending.set(false);
+                    self.waiting.borrow_mut().push(value);
+                    assert!(self.waiting.borrow().len() <= FIFO_SIZE, "transmitter overrun");
+                }
+                1 => {
+                    let turned_on = value & 2 != 0 && self.interrupt_enable.get() & 2 == 0;
+                    if turned_on && self.transmitter_is_empty() {
+                        self.room_pending.set(true);
+                    }
+                    self.interrupt_enable.set(value);
+                }
+                2 => {
+                    let on = value & 1 != 0;
+                    if value & 2 != 0 || on != self.fifo.get() {
+                        self.received.borrow_mut().clear();
+                    }
+                    self.fifo.set(on);
+                }
+                3 => self.line_control.set(value),
+                4 => self.modem_control.set(value),
+                7 => self.scratch.set(value),
+                _ => {}
+            }
+        }
+
+        fn read_u16(&self, _port: u16) -> u16 {
+            u16::MAX
+        }
+        fn write_u16(&self, _port: u16, _value: u16) {}
+        fn read_u32(&self, _port: u16) -> u32 {
+            u32::MAX
+        }
+        fn write_u32(&self, _port: u16, _value: u32) {}
+    }
+
+    #[test]
+    fn early_bytes_are_handed_over_in_pieces() {
+        let mut line = Line::new(Model::new(), 0x3f8);
+        for byte in 0..40 {
+            line.keep(byte);
+        }
+        let mut buffer = [0; 20];
+        assert_eq!(line.take_early(&mut buffer), 20);
+        assert_eq!(buffer[19], 19);
+        assert_eq!(line.take_early(&mut buffer), EARLY_BYTES - 20);
+        assert!(!line.has_early_bytes());
+        assert_eq!(line.errors().overruns, 6);
+    }
+}
