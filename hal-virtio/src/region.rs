@@ -39,7 +39,7 @@ impl<H: Hal> Region<H> {
     /// Copies `bytes` to `offset`, as far as the region reaches, and returns how many that were.
     ///
     /// The device must not have a buffer there.
-    pub(crate) fn copy_in(&mut self, offset: usize, bytes: &[u8]) -> usize {
+    pub(crate) fn copy_in(&self, offset: usize, bytes: &[u8]) -> usize {
         let target = self.buffer(offset, bytes.len());
         // SAFETY: `target` lies inside the region, which no reference points into, so the two do not overlap.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target.cast().as_ptr(), target.len()) };

@@ -1,13 +1,8 @@
-//! A virtqueue of single buffers that believes nothing the device says
+//! A virtqueue with its buffers that believes nothing the device says
 //!
 //! `virtio_drivers::VirtQueue` does the layout and the index arithmetic. It leaves to its caller what a hostile device
-//! can make of them: which buffer a returned descriptor stands for, whether it was ever given, and how long it is.
-//! Every driver of this crate uses queues through [`Ring`] only.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "not public; `Misbehaved` says what its values mean"
-)]
+//! can make of them: which buffer a returned descriptor stands for, whether it was ever given, how long it is, and that
+//! nobody touches a buffer while the device has it. Every driver of this crate uses queues through [`Ring`] only.
 
 use core::ptr::NonNull;
 
@@ -15,21 +10,29 @@ use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{BufferDirection, Hal};
 
-/// A queue of `SIZE` descriptors, a power of two, each of which carries one buffer.
+use crate::dma::PAGE_BYTES;
+use crate::region::Region;
+
+/// A queue of `SIZE` descriptors, a power of two, for as many buffers ("slots") of the same length.
+///
+/// To be dropped only when the device has been reset.
 pub(crate) struct Ring<H: Hal, const SIZE: usize> {
     queue: VirtQueue<H, SIZE>,
     index: u16,
     direction: BufferDirection,
+    region: Option<Region<H>>,
+    slot_bytes: usize,
     /// What each descriptor carries while the device has it: our own record, out of the device's reach.
-    given: [Option<Given>; SIZE],
+    carried: [Option<Carried>; SIZE],
+    /// Whether the device has a slot.
+    given: [bool; SIZE],
 }
 
-/// A buffer that the device has returned.
+/// A slot that the device has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Returned {
-    /// The caller's number of the buffer.
     pub(crate) slot: usize,
-    /// The bytes that the device wrote, at most the buffer's length.
+    /// The bytes that the device says it wrote, at most those that it was given.
     pub(crate) len: usize,
 }
 
@@ -38,16 +41,13 @@ pub(crate) struct Returned {
 pub(crate) struct Misbehaved;
 
 #[derive(Clone, Copy)]
-struct Given {
-    slot: usize,
-    buffer: NonNull<[u8]>,
+struct Carried {
+    slot: u16,
+    len: u16,
 }
 
-// SAFETY: a `Given` points to DMA memory, which is tied to no thread; all else in a `Ring` is `Send`.
-unsafe impl<H: Hal, const SIZE: usize> Send for Ring<H, SIZE> {}
-
 impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
-    /// Sets up queue `index` of the device.
+    /// Sets up queue `index` of the device, with no buffers yet.
     ///
     /// Neither indirect descriptors nor event indices are used: the buffers are single, and the crate's notification
     /// test is not sound across a wrap of the index.
@@ -56,27 +56,44 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         index: u16,
         direction: BufferDirection,
     ) -> Result<Self, virtio_drivers::Error> {
-        let queue = VirtQueue::new(transport, index, false, false)?;
-        Ok(Self { queue, index, direction, given: [None; SIZE] })
+        Ok(Self {
+            queue: VirtQueue::new(transport, index, false, false)?,
+            index,
+            direction,
+            region: None,
+            slot_bytes: 0,
+            carried: [None; SIZE],
+            given: [false; SIZE],
+        })
     }
 
-    /// Gives `buffer` to the device. [`notify`](Self::notify) has to follow.
+    /// Takes memory for the slots from the `Hal`, `slot_bytes` for each; false if there is none.
+    pub(crate) fn allocate(&mut self, slot_bytes: usize) -> bool {
+        let pages = (SIZE * slot_bytes).div_ceil(PAGE_BYTES);
+        self.slot_bytes = slot_bytes;
+        self.region = Region::new(pages, self.direction);
+        self.region.is_some()
+    }
+
+    /// Whether the slots have memory.
+    pub(crate) const fn is_allocated(&self) -> bool {
+        self.region.is_some()
+    }
+
+    /// Gives the first `len` bytes of a slot to the device. [`notify`](Self::notify) has to follow.
     ///
     /// # Errors
     ///
-    /// Every descriptor is in use. That cannot be while no more than `SIZE` buffers exist.
-    ///
-    /// # Safety
-    ///
-    /// The buffer must be DMA memory, not empty, and untouched until [`take`](Self::take) has returned its slot or the
-    /// device was reset.
-    pub(crate) unsafe fn give(
-        &mut self,
-        slot: usize,
-        mut buffer: NonNull<[u8]>,
-    ) -> Result<(), Misbehaved> {
+    /// The device has the slot, or there is nothing to give. That does not happen unless its records are corrupt.
+    pub(crate) fn give(&mut self, slot: usize, len: usize) -> Result<(), Misbehaved> {
+        let mut buffer = self.buffer(slot, len).ok_or(Misbehaved)?;
+        let carried = Carried {
+            slot: u16::try_from(slot).map_err(|_| Misbehaved)?,
+            len: u16::try_from(buffer.len()).map_err(|_| Misbehaved)?,
+        };
         let token = match self.direction {
-            // SAFETY: the caller leaves the buffer alone until the device has returned it.
+            // SAFETY: the buffer is DMA memory of this ring that lives until the device was reset. From here on the slot
+            // counts as given, and `read` and `write` keep away from it until `take` has popped the token.
             BufferDirection::DeviceToDriver => unsafe {
                 self.queue.add(&[], &mut [buffer.as_mut()])
             },
@@ -84,11 +101,12 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
             _ => unsafe { self.queue.add(&[buffer.as_ref()], &mut []) },
         }
         .map_err(|_| Misbehaved)?;
-        *self.given.get_mut(usize::from(token)).ok_or(Misbehaved)? = Some(Given { slot, buffer });
+        self.given[slot] = true;
+        *self.carried.get_mut(usize::from(token)).ok_or(Misbehaved)? = Some(carried);
         Ok(())
     }
 
-    /// Takes the next buffer that the device has returned, if there is one.
+    /// Takes the next slot that the device has returned, if there is one.
     ///
     /// # Errors
     ///
@@ -97,10 +115,13 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         let Some(token) = self.queue.peek_used() else {
             return Ok(None);
         };
-        let place = self.given.get_mut(usize::from(token)).ok_or(Misbehaved)?;
-        let Given { slot, mut buffer } = place.take().ok_or(Misbehaved)?;
+        let place = self.carried.get_mut(usize::from(token)).ok_or(Misbehaved)?;
+        let carried = place.take().ok_or(Misbehaved)?;
+        let (slot, given_len) = (usize::from(carried.slot), usize::from(carried.len));
+        *self.given.get_mut(slot).ok_or(Misbehaved)? = false;
+        let mut buffer = self.buffer(slot, given_len).ok_or(Misbehaved)?;
         let len = match self.direction {
-            // SAFETY: these are the buffers given with this token, and the device, having returned them, is done.
+            // SAFETY: this is the buffer that was given with this token, and the device, having returned it, is done.
             BufferDirection::DeviceToDriver => unsafe {
                 self.queue.pop_used(token, &[], &mut [buffer.as_mut()])
             },
@@ -109,11 +130,37 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         }
         // The ring is in memory that the device can write: between the two looks it may have named another token.
         .map_err(|_| Misbehaved)?;
-        let len = usize::try_from(len).map_or(buffer.len(), |len| len.min(buffer.len()));
+        let len = usize::try_from(len).map_or(given_len, |len| len.min(given_len));
         Ok(Some(Returned { slot, len }))
     }
 
-    /// Whether the device has returned a buffer that was not taken yet.
+    /// Copies what is at `offset` in a slot to `bytes` and returns how many bytes: none while the device has the slot.
+    pub(crate) fn read(&self, slot: usize, offset: usize, bytes: &mut [u8]) -> usize {
+        let Some((region, start, len)) = self.place(slot, offset, bytes.len()) else {
+            return 0;
+        };
+        bytes.get_mut(..len).map_or(0, |bytes| region.copy_out(start, bytes))
+    }
+
+    /// Copies `bytes` to `offset` in a slot and returns how many: none while the device has the slot.
+    pub(crate) fn write(&mut self, slot: usize, offset: usize, bytes: &[u8]) -> usize {
+        let Some((region, start, len)) = self.place(slot, offset, bytes.len()) else {
+            return 0;
+        };
+        bytes.get(..len).map_or(0, |bytes| region.copy_in(start, bytes))
+    }
+
+    /// A slot that the device does not have.
+    pub(crate) fn free_slot(&self) -> Option<usize> {
+        self.given.iter().position(|given| !given).filter(|_| self.is_allocated())
+    }
+
+    /// Whether the device has no slot.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.given == [false; SIZE]
+    }
+
+    /// Whether the device has returned a slot that was not taken yet.
     pub(crate) fn has_returned(&self) -> bool {
         self.queue.can_pop()
     }
@@ -124,5 +171,19 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
     /// without a barrier after its own index, so that on x86 a notification could be lost.
     pub(crate) fn notify(&self, transport: &mut impl Transport) {
         transport.notify(self.index);
+    }
+
+    /// The first `len` bytes of a slot, as what `VirtQueue` takes.
+    fn buffer(&self, slot: usize, len: usize) -> Option<NonNull<[u8]>> {
+        let (region, start, len) = self.place(slot, 0, len)?;
+        Some(region.buffer(start, len))
+    }
+
+    /// Where in the region the bytes at `offset` in a slot are, and how many of `len` there are: at least one.
+    fn place(&self, slot: usize, offset: usize, len: usize) -> Option<(&Region<H>, usize, usize)> {
+        let is_ours = !*self.given.get(slot)?;
+        let len = len.min(self.slot_bytes.checked_sub(offset)?);
+        let region = self.region.as_ref().filter(|_| is_ours && len > 0)?;
+        Some((region, slot * self.slot_bytes + offset, len))
     }
 }

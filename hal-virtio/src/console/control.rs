@@ -3,16 +3,11 @@
 //! virtio 1.2 §5.3.6.2. A message is eight bytes, of which two kinds carry more: a port's name and a console's size.
 //! Everything the device writes is copied out of its reach once and checked then.
 
-#![expect(clippy::missing_errors_doc, reason = "not public; `Error` says what its values mean")]
-
-use core::ptr::NonNull;
-
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{BufferDirection, Hal};
 
 use super::Error;
-use crate::region::Region;
-use crate::ring::{Misbehaved, Ring};
+use crate::ring::Ring;
 
 /// Longest name of a port in bytes. A port with a longer name counts as one without.
 pub const NAME_BYTES: usize = 64;
@@ -27,11 +22,8 @@ const TRANSMIT_BUFFERS: usize = 8;
 
 const HEADER_BYTES: usize = 8;
 
-/// A header, a name with a NUL behind it, and one byte to tell a longer name by, in a multiple of 8.
+/// A header, and a name with bytes enough behind it to tell a longer one by. All the buffers fit into a page.
 const RECEIVE_BYTES: usize = 80;
-
-/// Where the transmit buffers begin in the page that the control queues share.
-const TRANSMIT_OFFSET: usize = RECEIVE_BUFFERS * RECEIVE_BYTES;
 
 const RECEIVE_QUEUE: u16 = 2;
 const TRANSMIT_QUEUE: u16 = 3;
@@ -66,29 +58,28 @@ pub struct Name {
     len: usize,
 }
 
-/// Both control queues and their buffers.
+/// Both control queues.
 pub(super) struct Control<H: Hal> {
     receive: Ring<H, RECEIVE_BUFFERS>,
     transmit: Ring<H, TRANSMIT_BUFFERS>,
-    memory: Region<H>,
-    free: [bool; TRANSMIT_BUFFERS],
 }
 
 impl<H: Hal> Control<H> {
     /// Sets the queues up. The device must not be started yet.
     pub(super) fn new(transport: &mut impl Transport) -> Result<Self, Error> {
-        Ok(Self {
-            receive: Ring::new(transport, RECEIVE_QUEUE, BufferDirection::DeviceToDriver)?,
-            transmit: Ring::new(transport, TRANSMIT_QUEUE, BufferDirection::DriverToDevice)?,
-            memory: Region::new(1, BufferDirection::Both).ok_or(Error::Memory)?,
-            free: [true; TRANSMIT_BUFFERS],
-        })
+        let mut receive = Ring::new(transport, RECEIVE_QUEUE, BufferDirection::DeviceToDriver)?;
+        let mut transmit = Ring::new(transport, TRANSMIT_QUEUE, BufferDirection::DriverToDevice)?;
+        if receive.allocate(RECEIVE_BYTES) && transmit.allocate(HEADER_BYTES) {
+            Ok(Self { receive, transmit })
+        } else {
+            Err(Error::Memory)
+        }
     }
 
     /// Gives the device every receive buffer. It must have been started.
     pub(super) fn start(&mut self, transport: &mut impl Transport) -> Result<(), Error> {
         for slot in 0..RECEIVE_BUFFERS {
-            self.give(slot)?;
+            self.receive.give(slot, RECEIVE_BYTES)?;
         }
         self.receive.notify(transport);
         Ok(())
@@ -103,10 +94,10 @@ impl<H: Hal> Control<H> {
             return Ok(None);
         };
         let mut bytes = [0; RECEIVE_BYTES];
-        let len = self.memory.copy_out(returned.slot * RECEIVE_BYTES, &mut bytes[..returned.len]);
-        self.give(returned.slot)?;
+        self.receive.read(returned.slot, 0, &mut bytes);
+        self.receive.give(returned.slot, RECEIVE_BYTES)?;
         self.receive.notify(transport);
-        Ok(Some(Message::parse(&bytes, len)))
+        Ok(Some(Message::parse(&bytes, returned.len)))
     }
 
     /// Whether a message waits to be received.
@@ -122,29 +113,17 @@ impl<H: Hal> Control<H> {
         kind: Kind,
         value: u16,
     ) -> Result<bool, Error> {
-        while let Some(returned) = self.transmit.take()? {
-            *self.free.get_mut(returned.slot).ok_or(Misbehaved)? = true;
-        }
-        let Some(slot) = self.free.iter().position(|&free| free) else {
+        while self.transmit.take()?.is_some() {}
+        let Some(slot) = self.transmit.free_slot() else {
             return Ok(false);
         };
-        let offset = TRANSMIT_OFFSET + slot * HEADER_BYTES;
         let [p0, p1, p2, p3] = port.to_le_bytes();
         let [k0, k1] = (kind as u16).to_le_bytes();
         let [v0, v1] = value.to_le_bytes();
-        self.memory.copy_in(offset, &[p0, p1, p2, p3, k0, k1, v0, v1]);
-        let buffer = self.memory.buffer(offset, HEADER_BYTES);
-        // SAFETY: the slot is free, so nobody else uses these bytes, and it is not written before `take` returns it.
-        unsafe { self.transmit.give(slot, buffer) }?;
-        self.free[slot] = false;
+        self.transmit.write(slot, 0, &[p0, p1, p2, p3, k0, k1, v0, v1]);
+        self.transmit.give(slot, HEADER_BYTES)?;
         self.transmit.notify(transport);
         Ok(true)
-    }
-
-    fn give(&mut self, slot: usize) -> Result<(), Misbehaved> {
-        let buffer: NonNull<[u8]> = self.memory.buffer(slot * RECEIVE_BYTES, RECEIVE_BYTES);
-        // SAFETY: the device does not have this slot, and it is read only after `take` has returned it.
-        unsafe { self.receive.give(slot, buffer) }
     }
 }
 
@@ -223,8 +202,6 @@ impl defmt::Format for Name {
         }
     }
 }
-
-const _: () = assert!(TRANSMIT_OFFSET + TRANSMIT_BUFFERS * HEADER_BYTES <= crate::dma::PAGE_BYTES);
 
 #[cfg(test)]
 mod tests {

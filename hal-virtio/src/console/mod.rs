@@ -314,7 +314,6 @@ impl<H: Hal, const RX: usize, const TX: usize> Slot<H, RX, TX> {
 
 impl Health {
     /// Remembers an error that ends the console.
-    #[expect(clippy::missing_errors_doc, reason = "hands on what it was given")]
     fn note<V>(&mut self, result: Result<V, Error>) -> Result<V, Error> {
         if let Err(error @ (Error::Misbehaved | Error::NeedsReset | Error::Setup(_))) = result {
             self.failure = Some(error);
@@ -324,7 +323,6 @@ impl Health {
 }
 
 /// The port's slot, if the port is there and within reach.
-#[expect(clippy::missing_errors_doc, reason = "the sentence above says it")]
 fn reachable<H: Hal, const RX: usize, const TX: usize>(
     slots: &mut [Slot<H, RX, TX>],
     announced: u64,

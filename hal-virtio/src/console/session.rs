@@ -2,8 +2,6 @@
 //!
 //! The part of [`Console`] behind its public face.
 
-#![expect(clippy::missing_errors_doc, reason = "not public; `Error` says what its values mean")]
-
 use virtio_drivers::Hal;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 

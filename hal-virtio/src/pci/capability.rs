@@ -1,7 +1,5 @@
 //! A function's capabilities and base address registers, with every offset checked
 
-#![expect(clippy::missing_errors_doc, reason = "not public; `OpenError` says what its values mean")]
-
 use core::ops::Range;
 use core::ptr::NonNull;
 

@@ -2,8 +2,6 @@
 //!
 //! The embedding's interrupts only wake the CPU, so one MSI-X vector serves the configuration and all queues.
 
-#![expect(clippy::missing_errors_doc, reason = "not public; `OpenError` says what its values mean")]
-
 use core::ops::Range;
 
 use safe_mmio::field;

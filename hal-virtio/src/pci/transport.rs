@@ -20,6 +20,9 @@ const MAX_QUEUES: usize = 64;
 const COMMAND_MEMORY: u32 = 1 << 1;
 const COMMAND_BUS_MASTER: u32 = 1 << 2;
 
+/// The index of no notification register: their region has 4 GiB at most, of two bytes each.
+const NOWHERE: u32 = u32::MAX;
+
 /// What a vector register reads as when the device has no vector for the event (§4.1.5.1.2.2).
 const NO_VECTOR: u16 = 0xFFFF;
 
@@ -33,7 +36,7 @@ pub struct Transport {
     notify_multiplier: u32,
     /// Index into `notify` of each queue that was set up, shadowed: asking the device is two exits for every
     /// notification, and it could say something else each time.
-    notify_index: [Option<usize>; MAX_QUEUES],
+    notify_index: [u32; MAX_QUEUES],
     isr: UniqueMmioPointer<'static, ReadOnly<u8>>,
     specific: Option<UniqueMmioPointer<'static, [u8]>>,
     interrupt: Interrupt,
@@ -122,7 +125,7 @@ impl Transport {
             common,
             notify,
             notify_multiplier,
-            notify_index: [None; MAX_QUEUES],
+            notify_index: [NOWHERE; MAX_QUEUES],
             isr,
             specific,
             interrupt,
@@ -135,12 +138,12 @@ impl Transport {
     }
 
     /// The index into `notify` for the selected queue, if the device places it inside.
-    fn selected_notify_index(&mut self) -> Option<usize> {
+    fn selected_notify_index(&mut self) -> Option<u32> {
         let offset = field_shared!(self.common, queue_notify_off).read();
         // > cap.offset + queue_notify_off * notify_off_multiplier (§4.1.4.4)
         let bytes = u64::from(offset).checked_mul(self.notify_multiplier.into())?;
-        let index = usize::try_from(bytes).ok()? / 2;
-        (bytes.is_multiple_of(2) && index < self.notify.len()).then_some(index)
+        let index = u32::try_from(bytes / 2).ok()?;
+        (bytes.is_multiple_of(2) && position(index) < self.notify.len()).then_some(index)
     }
 }
 
@@ -179,8 +182,8 @@ impl virtio_drivers::transport::Transport for Transport {
     }
 
     fn notify(&mut self, queue: u16) {
-        let index = self.notify_index.get(usize::from(queue)).copied().flatten();
-        if let Some(mut register) = index.and_then(|index| self.notify.get(index)) {
+        let index = self.notify_index.get(usize::from(queue)).copied().unwrap_or(NOWHERE);
+        if let Some(mut register) = self.notify.get(position(index)) {
             register.write(queue);
         }
     }
@@ -221,7 +224,7 @@ impl virtio_drivers::transport::Transport for Transport {
         field!(self.common, queue_select).write(queue);
         let index = self.selected_notify_index();
         if let Some(place) = self.notify_index.get_mut(usize::from(queue)) {
-            *place = index;
+            *place = index.unwrap_or(NOWHERE);
         }
         if self.interrupt == Interrupt::Message {
             // > After mapping an event to vector, the driver MUST verify success by reading the Vector field value
@@ -336,7 +339,6 @@ impl Structures {
 }
 
 /// Where a `V` at `offset` is in a configuration structure, if it is inside and aligned.
-#[expect(clippy::missing_errors_doc, reason = "the sentence above says it")]
 fn place<V>(
     start: *mut [u8],
     len: usize,
@@ -360,6 +362,11 @@ fn write_halves(
     let [value_low, value_high] = words(value);
     low.write(value_low);
     high.write(value_high);
+}
+
+/// An index as slices count; virtio on PCI is for machines whose `usize` holds it.
+fn position(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
 }
 
 /// Lower and upper half.
