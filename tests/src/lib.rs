@@ -12,6 +12,7 @@
 //! guest_log   the guest's defmt log, decoded
 //! client    the agent's client: libvirt's and Proxmox's handshakes, raw bytes, deadlines
 //! transcript  what went over the channel
+//! conformance  the same bytes at the real qemu-ga and at ours
 //! readme    the README's snippets
 //! ```
 
@@ -22,6 +23,7 @@
 )]
 
 pub mod client;
+pub mod conformance;
 pub mod deadline;
 pub mod elf;
 pub mod guest_log;

@@ -180,6 +180,11 @@ impl Guest {
         self.started
     }
 
+    /// The image that it boots.
+    pub fn kernel(&self) -> &Path {
+        &self.kernel
+    }
+
     /// QEMU's machine protocol.
     pub fn qmp(&mut self) -> &mut Qmp {
         &mut self.qmp

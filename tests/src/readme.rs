@@ -3,6 +3,7 @@
 //! A snippet is a fenced block whose info string has a name after the language: `sh qemu-line`.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
@@ -18,6 +19,36 @@ pub fn block(name: &str) -> Result<String> {
     block_of(&readme, name).with_context(|| {
         format!("README.md has no fenced block named `{name}` (as in ```sh {name})")
     })
+}
+
+/// The libvirt domain `xml` with another kernel.
+///
+/// # Errors
+///
+/// It names none.
+pub fn with_kernel(xml: &str, kernel: &Path) -> Result<String> {
+    let old = element(xml, "kernel")?;
+    Ok(xml.replacen(
+        &format!("<kernel>{old}</kernel>"),
+        &format!("<kernel>{}</kernel>", kernel.display()),
+        1,
+    ))
+}
+
+/// The name of the libvirt domain `xml`.
+///
+/// # Errors
+///
+/// It has none.
+pub fn domain_name(xml: &str) -> Result<&str> {
+    element(xml, "name")
+}
+
+fn element<'xml>(xml: &'xml str, name: &str) -> Result<&'xml str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>")).with_context(|| format!("no <{name}>"))?;
+    let (text, _) =
+        rest.split_once(&format!("</{name}>")).with_context(|| format!("no </{name}>"))?;
+    Ok(text)
 }
 
 fn block_of(markdown: &str, name: &str) -> Option<String> {

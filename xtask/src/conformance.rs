@@ -1,13 +1,92 @@
-//! x
-use anyhow::Result;
-use lexopt::Parser;
+//! `cargo xtask conformance`: the corpus and generated inputs at the real qemu-ga and at ours.
+
+use std::path::PathBuf;
 use std::process::ExitCode;
-pub(crate) struct Options;
+
+use anyhow::{Context as _, Result};
+use lexopt::{Arg, Parser, ValueExt as _};
+use tests::conformance::{Comparison, Subject, read_corpus, recorded};
+use tests::image::{Image, build_binary, workspace};
+use tests::machine::{Channel, Machine};
+use tests::qemu::Launch;
+
+use crate::{choice, install, unexpected};
+
+/// Which of ours is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Agent {
+    Linux,
+    Pc,
+    PcUart,
+}
+
+/// What was asked for.
+pub(crate) struct Options {
+    agent: Agent,
+    corpus: PathBuf,
+    random: usize,
+    seed: u64,
+}
+
 impl Options {
-    pub(crate) fn parse(_p: Parser) -> Result<Option<Self>> {
-        Ok(None)
+    /// `None` when help was asked for.
+    pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
+        let agents = [("linux", Agent::Linux), ("pc", Agent::Pc), ("pc-uart", Agent::PcUart)];
+        let has_linux = workspace().join("boards/linux").exists();
+        let agent = if has_linux { Agent::Linux } else { Agent::Pc };
+        let mut options = Self { agent, corpus: recorded(), random: 0, seed: 1 };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Long("agent") => options.agent = choice(&mut parser, "agent", &agents)?,
+                Arg::Long("corpus") => options.corpus = parser.value()?.into(),
+                Arg::Long("random") => {
+                    options.random = parser.value()?.parse().context("--random takes a number")?;
+                }
+                Arg::Long("seed") => {
+                    options.seed = parser.value()?.parse().context("--seed takes a number")?;
+                }
+                Arg::Long("help") | Arg::Short('h') => return Ok(None),
+                other => return Err(unexpected(other)),
+            }
+        }
+        Ok(Some(options))
     }
 }
-pub(crate) fn run(_: &Options) -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+
+/// Plays everything and prints each difference.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    install::qemu_ga()?;
+    let entries = read_corpus(&options.corpus)?;
+    let mut comparison = Comparison::new(subject(options.agent)?)?;
+    println!("playing {} recorded exchanges", entries.len());
+    comparison.play_corpus(&entries)?;
+    if options.random > 0 {
+        println!("playing {} inputs generated from seed {}", options.random, options.seed);
+        comparison.play_random(options.random, options.seed)?;
+    }
+    let (tally, report) = comparison.finish();
+    for difference in report {
+        println!("{difference}");
+    }
+    for (reason, count) in &tally.skipped {
+        println!("not played, {reason}: {count}");
+    }
+    println!(
+        "{} equal, {} different as docs/differences.md says, {} different",
+        tally.equal, tally.listed, tally.unlisted
+    );
+    Ok(if tally.unlisted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn subject(agent: Agent) -> Result<Subject> {
+    let channel = match agent {
+        Agent::Linux => {
+            return Ok(Subject::Linux(build_binary(&["--release", "--package", "linux"])?));
+        }
+        Agent::Pc => Machine::Pc.usual_virtio(),
+        Agent::PcUart => Channel::Com1,
+    };
+    install::qemu()?;
+    let launch = Launch::image(Image::Pc, Machine::Pc, channel)?;
+    Subject::guest(launch.lifetime(core::time::Duration::from_hours(24)).start()?)
 }

@@ -1,0 +1,269 @@
+//! Plays inputs at both agents and tells known differences from others.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+
+use super::agent::play;
+use super::{BLOCKED, Entry, Generator, Real, Subject};
+use crate::image::workspace;
+use crate::transcript::readable;
+
+/// How many exchanges were compared, and how they went.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Exchanges with the same answers, byte for byte.
+    pub equal: usize,
+    /// Differences that docs/differences.md lists.
+    pub listed: usize,
+    /// Differences that it does not.
+    pub unlisted: usize,
+    /// Exchanges that were not played, by reason and group.
+    pub skipped: BTreeMap<String, usize>,
+}
+
+/// The comparison of ours with the real agent.
+#[derive(Debug)]
+pub struct Comparison {
+    subject: Subject,
+    offered: Vec<String>,
+    not_offered: Vec<String>,
+    listed: Listed,
+    tally: Tally,
+    report: Vec<String>,
+}
+
+impl Comparison {
+    /// Prepares to compare `subject`, which is asked for its commands.
+    ///
+    /// # Errors
+    ///
+    /// An agent cannot be started or does not answer.
+    pub fn new(mut subject: Subject) -> Result<Self> {
+        let names = |info: &[u8]| -> Vec<String> {
+            let info = String::from_utf8_lossy(info);
+            let names = info.split("\"name\": \"").skip(1);
+            names.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+        };
+        let ask = Entry {
+            name: "guest-info".into(),
+            group: String::new(),
+            chunks: vec![b"{\"execute\":\"guest-info\"}\n".to_vec()],
+            received: Vec::new(),
+            extra_block: Vec::new(),
+            environment: Vec::new(),
+        };
+        let offered = names(&subject.play(&ask).context("asking ours for its commands")?);
+        let mut not_offered = names(&Real::play(&ask).context("asking qemu-ga for its commands")?);
+        not_offered.retain(|name| !offered.contains(name));
+        Ok(Self {
+            subject,
+            offered,
+            not_offered,
+            listed: Listed::read()?,
+            tally: Tally::default(),
+            report: Vec::new(),
+        })
+    }
+
+    /// Plays recorded exchanges; those whose commands ours does not offer are counted as such.
+    ///
+    /// # Errors
+    ///
+    /// An agent cannot be started.
+    pub fn play_corpus(&mut self, entries: &[Entry]) -> Result<()> {
+        for entry in entries {
+            if let Some(reason) = self.reason_to_skip(entry) {
+                *self.tally.skipped.entry(format!("{reason}, {}", entry.group)).or_default() += 1;
+                continue;
+            }
+            let real = Real::play(entry).with_context(|| format!("qemu-ga, {}", entry.name))?;
+            let ours = self.subject.play(entry);
+            self.compare(&entry.name, &entry.sent(), &real, ours);
+        }
+        Ok(())
+    }
+
+    /// Plays `count` inputs generated from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// An agent cannot be started, or the real one does not answer.
+    pub fn play_random(&mut self, count: usize, seed: u64) -> Result<()> {
+        let mut generator = Generator::new(seed);
+        let (_real_process, mut real_client) = Real::at_random()?;
+        self.subject.reconnect()?;
+        let (mut _our_process, mut our_client) = self.subject.at_random()?;
+        for index in 0..count {
+            let chunks = generator.input();
+            let name = format!("random {index} of seed {seed}");
+            let real = play(&mut real_client, &chunks)
+                .with_context(|| format!("qemu-ga, {name}: `{}`", readable(&chunks.concat())))?;
+            let ours = play(&mut our_client, &chunks);
+            let lost = ours.is_err();
+            self.compare(&name, &chunks.concat(), &real, ours);
+            if lost {
+                // The rest is compared with a new one.
+                (_our_process, our_client) = self.subject.at_random()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found: each difference with its input, what qemu-ga says and what ours says.
+    pub fn finish(self) -> (Tally, Vec<String>) {
+        (self.tally, self.report)
+    }
+
+    /// Why an exchange cannot be compared.
+    fn reason_to_skip(&self, entry: &Entry) -> Option<&'static str> {
+        let sent = String::from_utf8_lossy(&entry.sent()).into_owned();
+        let names = |command: &str| sent.contains(&format!("{command}\""));
+        if self.not_offered.iter().any(|command| names(command)) {
+            return Some("command still to come");
+        }
+        let blocks = !entry.extra_block.is_empty() || BLOCKED.into_iter().any(names);
+        if blocks && !self.subject.has_block_list() {
+            return Some("needs a block list");
+        }
+        None
+    }
+
+    fn compare(&mut self, name: &str, sent: &[u8], real: &[u8], ours: Result<Vec<u8>>) {
+        let ours = match ours {
+            Ok(ours) => ours,
+            Err(error) => format!("(no answer: {error:#})").into_bytes(),
+        };
+        let real = self.comparable(real);
+        let ours = self.comparable(&ours);
+        if real == ours {
+            self.tally.equal += 1;
+            return;
+        }
+        if self.listed.explains(name, &ours) {
+            self.tally.listed += 1;
+        } else {
+            self.tally.unlisted += 1;
+        }
+        let lines = |text: &[u8]| -> Vec<Vec<u8>> {
+            text.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
+        };
+        let (real, ours) = (lines(&real), lines(&ours));
+        let first = real.iter().zip(&ours).take_while(|(real, ours)| real == ours).count();
+        let show = |lines: &[Vec<u8>]| {
+            lines.get(first).map_or_else(|| "(nothing)".to_owned(), |line| readable(line))
+        };
+        self.report.push(format!(
+            "{name}: `{}`\n  qemu-ga: {}\n  tinyqga: {}",
+            readable(sent),
+            show(&real),
+            show(&ours)
+        ));
+    }
+
+    /// An answer without what differs from run to run or by nature: the time, the version, which
+    /// commands there are.
+    fn comparable(&self, answer: &[u8]) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for line in answer.split_inclusive(|&byte| byte == b'\n') {
+            let text = String::from_utf8_lossy(line);
+            if text.starts_with("{\"return\": {\"version\": \"") {
+                lines.extend(self.comparable_info(&text).into_bytes());
+            } else if let Some(rest) = after_time(&text) {
+                lines.extend(b"{\"return\": TIME");
+                lines.extend(rest.bytes());
+            } else {
+                lines.extend_from_slice(line);
+            }
+        }
+        lines
+    }
+
+    /// The list of guest-info, of the commands that both offer.
+    fn comparable_info(&self, info: &str) -> String {
+        let mut parts = info.split("{\"enabled\": ");
+        parts.next();
+        let mut kept =
+            String::from("{\"return\": {\"version\": VERSION, \"supported_commands\": [");
+        let mut tail = "";
+        for part in parts {
+            let (command, rest) = part.split_once('}').unwrap_or((part, ""));
+            tail = rest;
+            if self.offered.iter().any(|name| command.contains(&format!("\"{name}\""))) {
+                let enabled = command.split(',').next().unwrap_or_default();
+                let told = if self.subject.has_block_list() { enabled } else { "ENABLED" };
+                kept += &command.replacen(enabled, told, 1);
+                kept += "; ";
+            }
+        }
+        kept + tail
+    }
+}
+
+/// The rest of a reply after a time that is about now.
+fn after_time(reply: &str) -> Option<&str> {
+    const A_DAY: u128 = 86_400 * 1_000_000_000;
+    let number = reply.strip_prefix("{\"return\": ")?;
+    let end = number.find(|digit: char| !digit.is_ascii_digit())?;
+    let (digits, rest) = number.split_at(end);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    (digits.parse::<u128>().ok()?.abs_diff(now) < A_DAY).then_some(rest)
+}
+
+/// The differences that docs/differences.md owns up to.
+///
+/// It says so in lines that start with `- corpus:`, naming entries, or with `- tinyqga:`, giving
+/// the text that ours answers, each between backticks.
+#[derive(Debug, Default)]
+struct Listed {
+    entries: Vec<String>,
+    answers: Vec<String>,
+}
+
+impl Listed {
+    fn read() -> Result<Self> {
+        let path = workspace().join("docs/differences.md");
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(Self::of(&text))
+    }
+
+    fn of(markdown: &str) -> Self {
+        let spans = |mark: &str| -> Vec<String> {
+            let lines = markdown.lines().filter_map(|line| line.trim().strip_prefix(mark));
+            lines.flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+        };
+        Self { entries: spans("- corpus:"), answers: spans("- tinyqga:") }
+    }
+
+    fn explains(&self, name: &str, ours: &[u8]) -> bool {
+        let ours = String::from_utf8_lossy(ours);
+        self.entries.iter().any(|entry| entry == name)
+            || self.answers.iter().any(|answer| ours.contains(answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Listed;
+
+    #[test]
+    fn reads_what_is_listed() {
+        let listed = Listed::of(
+            "# Differences\n\n- corpus: `one`, `two`\n- tinyqga: `too long`\n- qemu-ga: `fine`\n",
+        );
+        for (name, ours, expected) in [
+            ("one", "", true),
+            ("two", "", true),
+            ("three", "", false),
+            ("three", "{\"error\": \"too long\"}", true),
+            ("three", "fine", false),
+        ] {
+            assert_eq!(listed.explains(name, ours.as_bytes()), expected, "{name} {ours}");
+        }
+    }
+}
