@@ -27,8 +27,9 @@ const ATTEMPTS: u32 = 4;
 const DEAD_READINGS: u32 = 1_000;
 /// Readings after which a measurement ends whatever the reference says. A port access takes at least 0.1 µs.
 const MAX_READINGS: u32 = 1_000_000;
-/// Readings of the CMOS clock within which a second must end.
+/// Readings of the CMOS clock within which a second must end, and an update of it.
 const RTC_READINGS: u32 = 3_000_000;
+const RTC_UPDATE_READINGS: u32 = 50_000;
 /// What a processor's counter can be: 10 MHz to 20 GHz. Outside of it the measurement was disturbed.
 const PLAUSIBLE_HZ: core::ops::RangeInclusive<u64> = 10_000_000..=20_000_000_000;
 
@@ -299,20 +300,32 @@ fn measure_seconds(ports: &impl Ports, counter: &impl Counter) -> Option<Tsc> {
     Tsc::measured(end.middle().saturating_sub(start.middle()), NANOS_PER_SECOND)
 }
 
-/// Waits for the seconds to change; the bracket is the readings before and after.
+/// Waits for the seconds to change. The bracket is the last reading before and the first after; on hardware the clock's update
+/// of 2.2 ms lies within, at either end of the measurement alike.
 fn next_second(ports: &impl Ports, counter: &impl Counter) -> Option<Sample> {
-    let second = || {
-        ports.write_u8(0x70, 0);
-        ports.read_u8(0x71)
-    };
-    let mut before = counter.ticks();
-    let old = second();
+    let (mut before, old) = steady_second(ports, counter)?;
     for _ in 0..RTC_READINGS {
-        let next = counter.ticks();
-        if second() != old {
+        let (next, second) = steady_second(ports, counter)?;
+        if second != old {
             return Some(Sample { before, after: counter.ticks(), count: 0 });
         }
         before = next;
+    }
+    None
+}
+
+/// The seconds register outside of an update, and the ticks before it was read.
+fn steady_second(ports: &impl Ports, counter: &impl Counter) -> Option<(u64, u8)> {
+    const UPDATE_IN_PROGRESS: u8 = 1 << 7;
+    let register = |index| {
+        ports.write_u8(0x70, index);
+        ports.read_u8(0x71)
+    };
+    for _ in 0..RTC_UPDATE_READINGS {
+        let ticks = counter.ticks();
+        if register(0x0a) & UPDATE_IN_PROGRESS == 0 {
+            return Some((ticks, register(0x00)));
+        }
     }
     None
 }
