@@ -1,0 +1,35 @@
+//! What the agent has to say, a line each, on standard error.
+
+use core::fmt;
+use std::io::{self, Write as _};
+
+/// The log. It holds only how much is to be said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Log {
+    verbose: bool,
+}
+
+impl Log {
+    /// A log that tells of actions too if it is to be verbose.
+    pub(crate) const fn new(verbose: bool) -> Self {
+        Self { verbose }
+    }
+
+    /// Something failed, or is not done that was asked for.
+    #[expect(clippy::unused_self, reason = "the one way to write a line is to have a log")]
+    pub(crate) fn error(self, message: fmt::Arguments<'_>) {
+        write(message);
+    }
+
+    /// Something was done.
+    pub(crate) fn action(self, message: fmt::Arguments<'_>) {
+        if self.verbose {
+            write(message);
+        }
+    }
+}
+
+fn write(message: fmt::Arguments<'_>) {
+    // Where nobody listens there is nobody to tell: not a reason to stop, as `eprintln!` would.
+    let _ = writeln!(io::stderr(), "tinyqga: {message}");
+}

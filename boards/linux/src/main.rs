@@ -1,0 +1,88 @@
+//! The agent as an ordinary Linux process.
+//!
+//! For appliance images that have a kernel and nothing else, and the fast way to test. It takes
+//! qemu-ga's options and listens where qemu-ga would. One thread; a request needs no heap.
+//!
+//! ```text
+//! options                     the command line
+//! device | socket             the channel: a serial or virtio port, or a Unix socket
+//!   -> serve                  agent_core::Pump between channel and agent; poll(2) in between
+//!     -> host::clock, ::power the capabilities, by system calls
+//! ```
+
+mod channel;
+mod device;
+mod host;
+mod log;
+mod options;
+mod serve;
+mod socket;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use agent_core::{Agent, Buffers, COMMANDS};
+
+use crate::{
+    device::Device,
+    host::Host,
+    log::Log,
+    options::{Invocation, Method, Options},
+    serve::serve,
+    socket::Socket,
+};
+
+/// Bytes of the longest request. Any request of a client of today fits; each further KiB costs
+/// one KiB of memory and nothing else.
+const REQUEST: usize = 256 * 1024;
+/// Twice the bytes of the longest result.
+const REPLY: usize = 16 * 1024;
+
+fn main() -> ExitCode {
+    let options = match options::parse(lexopt::Parser::from_env()) {
+        Ok(Invocation::Serve(options)) => options,
+        Ok(Invocation::Help) => return print(options::HELP),
+        Ok(Invocation::ListCommands) => return list_commands(),
+        Ok(Invocation::Version) => {
+            return print(concat!("tinyqga ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Err(error) => {
+            Log::default().error(format_args!("{error}"));
+            Log::default().error(format_args!("try 'tinyqga --help' for more information"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let Err(error) = run(&options);
+    options.log().error(format_args!("{error:#}"));
+    ExitCode::FAILURE
+}
+
+/// Opens the channel and serves it; returns only when that is no longer possible.
+fn run(options: &Options) -> anyhow::Result<core::convert::Infallible> {
+    let log = options.log();
+    let mut buffers = Buffers::<REQUEST, REPLY>::new();
+    let host = Host::new(log, options.dry_run);
+    let mut agent = Agent::new(host, &mut buffers).with_policy(options.policy());
+    match options.method {
+        Method::IsaSerial => serve(&mut Device::open_serial(&options.path)?, &mut agent),
+        Method::UnixListen => serve(&mut Socket::listen(&options.path, log)?, &mut agent),
+        Method::VirtioSerial => serve(&mut Device::open_port(&options.path)?, &mut agent),
+    }
+}
+
+/// Prints what was asked for; a reader that has gone away is no reason to fail loudly.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn list_commands() -> ExitCode {
+    for command in COMMANDS {
+        if print(command.name) == ExitCode::FAILURE || print("\n") == ExitCode::FAILURE {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

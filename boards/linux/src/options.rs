@@ -1,0 +1,215 @@
+//! The command line: qemu-ga's options, long and short.
+
+use core::str::FromStr;
+use std::path::PathBuf;
+
+use agent_core::Policy;
+use lexopt::{Arg, Error, Parser, ValueExt as _};
+
+use crate::log::Log;
+
+pub(crate) const HELP: &str = "\
+Usage: tinyqga [-m <method> -p <path>] [<options>]
+
+The QEMU guest agent without an operating system around it, as a Linux process.
+
+  -m, --method METHOD    transport: unix-listen, isa-serial or virtio-serial
+                         (virtio-serial is the default)
+  -p, --path PATH        device or socket; the default for virtio-serial is
+                         /dev/virtio-ports/org.qemu.guest_agent.0, for
+                         isa-serial /dev/ttyS0
+  -b, --block-rpcs LIST  commands to disable, with commas between them
+                         (\"help\" lists those that there are)
+  -a, --allow-rpcs LIST  the only commands to enable, likewise
+      --dry-run          neither set the time nor shut down, only log it
+  -v, --verbose          log every connection and action
+  -V, --version          print the version and exit
+  -h, --help             print this and exit
+
+A shutdown is carried out by the kernel at once, after sync(2): this is meant
+for images in which the agent is the only process, or the first.
+";
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Invocation {
+    Help,
+    ListCommands,
+    Serve(Options),
+    Version,
+}
+
+/// How to serve.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) method: Method,
+    pub(crate) path: PathBuf,
+    /// Neither set the time nor shut down.
+    pub(crate) dry_run: bool,
+    rpcs: Rpcs,
+    verbose: bool,
+}
+
+impl Options {
+    pub(crate) fn log(&self) -> Log {
+        Log::new(self.verbose)
+    }
+
+    pub(crate) fn policy(&self) -> Policy<'_> {
+        match &self.rpcs {
+            Rpcs::All => Policy::AllowAll,
+            Rpcs::Allow(list) => Policy::Allow(list),
+            Rpcs::Block(list) => Policy::Block(list),
+        }
+    }
+}
+
+/// [`Policy`], with lists of its own.
+#[derive(Debug, PartialEq)]
+enum Rpcs {
+    All,
+    Allow(String),
+    Block(String),
+}
+
+/// The transport.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Method {
+    IsaSerial,
+    UnixListen,
+    VirtioSerial,
+}
+
+impl Method {
+    /// Where qemu-ga looks when it is not told.
+    fn default_path(self) -> Option<PathBuf> {
+        match self {
+            Self::IsaSerial => Some("/dev/ttyS0".into()),
+            Self::UnixListen => None,
+            Self::VirtioSerial => Some("/dev/virtio-ports/org.qemu.guest_agent.0".into()),
+        }
+    }
+}
+
+impl FromStr for Method {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "isa-serial" => Ok(Self::IsaSerial),
+            "unix-listen" => Ok(Self::UnixListen),
+            "virtio-serial" => Ok(Self::VirtioSerial),
+            _ => Err("expected unix-listen, isa-serial or virtio-serial"),
+        }
+    }
+}
+
+/// Reads a command line.
+///
+/// # Errors
+///
+/// An option that does not exist, lacks its value, or does not go with the others.
+pub(crate) fn parse(mut parser: Parser) -> Result<Invocation, Error> {
+    let mut method = Method::VirtioSerial;
+    let mut path = None;
+    let mut rpcs = Rpcs::All;
+    let mut dry_run = false;
+    let mut verbose = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('m') | Arg::Long("method") => method = parser.value()?.parse()?,
+            Arg::Short('p') | Arg::Long("path") => path = Some(parser.value()?.into()),
+            Arg::Short('b') | Arg::Long("block-rpcs") => match (list(&mut parser)?, rpcs) {
+                (None, _) => return Ok(Invocation::ListCommands),
+                (_, Rpcs::Allow(_)) => return Err(BOTH_LISTS.into()),
+                (Some(list), _) => rpcs = Rpcs::Block(list),
+            },
+            Arg::Short('a') | Arg::Long("allow-rpcs") => match (list(&mut parser)?, rpcs) {
+                (None, _) => return Ok(Invocation::ListCommands),
+                (_, Rpcs::Block(_)) => return Err(BOTH_LISTS.into()),
+                (Some(list), _) => rpcs = Rpcs::Allow(list),
+            },
+            Arg::Long("dry-run") => dry_run = true,
+            Arg::Short('v') | Arg::Long("verbose") => verbose = true,
+            Arg::Short('V') | Arg::Long("version") => return Ok(Invocation::Version),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let path = path.or_else(|| method.default_path()).ok_or("unix-listen needs a --path")?;
+    Ok(Invocation::Serve(Options { method, path, dry_run, rpcs, verbose }))
+}
+
+const BOTH_LISTS: &str = "--allow-rpcs and --block-rpcs exclude each other";
+
+/// A list of commands; `None` for the question which there are.
+fn list(parser: &mut Parser) -> Result<Option<String>, Error> {
+    let list = parser.value()?.string()?;
+    Ok(Some(list).filter(|list| list != "help" && list != "?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Invocation, String> {
+        parse(Parser::from_args(line.split_whitespace())).map_err(|error| error.to_string())
+    }
+
+    fn serves(line: &str, method: Method, path: &str, policy: Policy<'_>) {
+        match read(line) {
+            Ok(Invocation::Serve(options)) => {
+                assert_eq!((options.method, options.path.to_str()), (method, Some(path)), "{line}");
+                assert_eq!(options.policy(), policy, "{line}");
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn ways_to_serve() {
+        let port = "/dev/virtio-ports/org.qemu.guest_agent.0";
+        serves("", Method::VirtioSerial, port, Policy::AllowAll);
+        serves("-v --dry-run", Method::VirtioSerial, port, Policy::AllowAll);
+        serves("-m isa-serial", Method::IsaSerial, "/dev/ttyS0", Policy::AllowAll);
+        serves("-misa-serial -p/dev/ttyS1", Method::IsaSerial, "/dev/ttyS1", Policy::AllowAll);
+        serves("--method=unix-listen --path=s", Method::UnixListen, "s", Policy::AllowAll);
+        serves("-m unix-listen -p s -b x,y", Method::UnixListen, "s", Policy::Block("x,y"));
+        serves("-p s --allow-rpcs x", Method::VirtioSerial, "s", Policy::Allow("x"));
+        // As with qemu-ga, the last one counts.
+        serves("-p s -b x -b y", Method::VirtioSerial, "s", Policy::Block("y"));
+    }
+
+    #[test]
+    fn questions() {
+        for (line, expected) in [
+            ("-V", Invocation::Version),
+            ("--version --method nonsense", Invocation::Version),
+            ("-v -h", Invocation::Help),
+            ("-b help", Invocation::ListCommands),
+            ("-a ?", Invocation::ListCommands),
+        ] {
+            assert_eq!(read(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn mistakes() {
+        for (line, expected) in [
+            ("--nope", "invalid option '--nope'"),
+            ("-x", "invalid option '-x'"),
+            ("extra", "unexpected argument \"extra\""),
+            ("--path", "missing argument for option '--path'"),
+            ("--dry-run=yes", "unexpected argument for option '--dry-run': \"yes\""),
+            ("-m unix-listen", "unix-listen needs a --path"),
+            ("-a x -b y", BOTH_LISTS),
+            ("-b x -a y", BOTH_LISTS),
+            (
+                "-m vsock-listen",
+                "cannot parse argument \"vsock-listen\": expected unix-listen, isa-serial or virtio-serial",
+            ),
+        ] {
+            assert_eq!(read(line), Err(expected.to_owned()), "{line}");
+        }
+    }
+}
