@@ -56,7 +56,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     summary.component(
         "lints",
         "clippy",
-        cargo().args(["clippy", "--quiet", "--workspace", "--all-targets"]).args(warnings),
+        cargo()
+            .args([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--features",
+                "tests/libvirt",
+            ])
+            .args(warnings),
     );
     summary.command(
         "documentation",
