@@ -24,7 +24,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(
-    not(test),
+    not(any(test, fuzzing)),
     deny(
         clippy::arithmetic_side_effects,
         clippy::expect_used,
@@ -40,6 +40,8 @@ mod capability;
 mod channel;
 mod command;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limits;
 mod policy;
 mod wire;

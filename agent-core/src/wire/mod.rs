@@ -12,6 +12,8 @@ mod request;
 mod string;
 mod value;
 
+#[cfg(fuzzing)]
+pub(crate) use lexer::{Lexer, Step};
 pub(crate) use message::{Event, Message, NESTING_LIMIT, SyntaxError};
 pub(crate) use number::Number;
 pub(crate) use order::Table;

@@ -1,0 +1,81 @@
+//! The whole agent: chunks make no difference, every reply is a line, and a client can always sync.
+#![no_main]
+
+use agent_core::{
+    Agent, Board, Buffers, Clock, ClockError, Policy, Power, PowerError, ShutdownMode, UnixNanos,
+};
+
+struct Guest;
+
+impl Clock for Guest {
+    fn now(&mut self) -> Result<UnixNanos, ClockError> {
+        Ok(UnixNanos(1_767_323_045_123_456_789))
+    }
+
+    fn set(&mut self, time: UnixNanos) -> Result<(), ClockError> {
+        assert!((0..3_155_760_000_000_000_000).contains(&time.0));
+        Ok(())
+    }
+
+    fn set_from_rtc(&mut self) -> Result<(), ClockError> {
+        Err(ClockError::Hardware)
+    }
+}
+
+impl Power for Guest {
+    fn shutdown(&mut self, _: ShutdownMode) -> Result<(), PowerError> {
+        Ok(())
+    }
+}
+
+impl Board for Guest {
+    fn clock(&mut self) -> Option<&mut dyn Clock> {
+        Some(self)
+    }
+
+    fn power(&mut self) -> Option<&mut dyn Power> {
+        Some(self)
+    }
+}
+
+/// Plays an input in chunks of these sizes, over and over, in and out.
+fn play(agent: &mut Agent<'_, Guest>, mut input: &[u8], sizes: &[usize]) -> Vec<u8> {
+    let mut output = Vec::new();
+    let mut sizes = sizes.iter().copied().cycle();
+    loop {
+        let chunk = input.len().min(sizes.next().unwrap());
+        let taken = agent.receive(&input[..chunk]);
+        input = &input[taken..];
+        let pending = agent.pending();
+        let sent = pending.len().min(sizes.next().unwrap());
+        output.extend_from_slice(&pending[..sent]);
+        agent.sent(sent);
+        if input.is_empty() && agent.pending().is_empty() {
+            return output;
+        }
+    }
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some((sizes, input)) = data.split_at_checked(4) else { return };
+    let sizes: Vec<usize> = sizes.iter().map(|&size| usize::from(size) + 1).collect();
+    let policy = Policy::Block("guest-set-time");
+
+    // Small, so that what does not fit is met often.
+    let mut buffers: Buffers<512, 8192> = Buffers::new();
+    let mut agent = Agent::new(Guest, &mut buffers).with_policy(policy);
+    let chunked = play(&mut agent, input, &sizes);
+    let sync = br#"{"execute":"guest-sync-delimited","arguments":{"id":4711}}"#;
+    let synced = play(&mut agent, &[b"\xff", &sync[..]].concat(), &sizes);
+    assert!(synced.ends_with(b"\n\xff{\"return\": 4711}\n"), "{synced:?}");
+
+    let mut buffers: Buffers<512, 8192> = Buffers::new();
+    let mut agent = Agent::new(Guest, &mut buffers).with_policy(policy);
+    assert_eq!(chunked, play(&mut agent, input, &[usize::MAX]), "chunks make a difference");
+
+    for line in chunked.split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_prefix(b"\xff").unwrap_or(line);
+        let whole = line.starts_with(b"{") && line.ends_with(b"}\n");
+        assert!(whole && line.is_ascii(), "{line:?}");
+    }
+});
