@@ -44,8 +44,8 @@ struct HoldUp {
 #[derive(Debug, Default)]
 struct Pit {
     start_ns: u64,
-    latched: u16,
-    high_next: bool,
+    /// What the next reads give, the last one first.
+    latched: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -185,8 +185,7 @@ impl Machine {
         }
         match (port, &self.rtc, &self.pit) {
             (PM_TIMER, _, _) if self.pm_timer => ticks(self.now_ns(), 3_579_545) & 0xff_ffff,
-            (0x42, _, Some(pit)) => pit.borrow_mut().read(),
-            (0x61, _, Some(pit)) => u32::from(pit.borrow().count(self.now_ns()) >> 16 != 0) << 5,
+            (0x40, _, Some(pit)) => pit.borrow_mut().read(),
             (0x71, Some(rtc), _) => rtc.borrow().read(self.now_ns()).into(),
             _ => u32::MAX,
         }
@@ -196,9 +195,8 @@ impl Machine {
         self.access();
         let byte = u8::try_from(value & 0xff).unwrap();
         match (port, &self.rtc, &self.pit) {
-            (0x42, _, Some(pit)) => pit.borrow_mut().start_ns = self.now_ns(),
-            (0x43, _, Some(pit)) if byte == 0x80 => pit.borrow_mut().latch(self.now_ns()),
-            (0x43 | 0x61, _, Some(_)) => {}
+            (0x40, _, Some(pit)) => pit.borrow_mut().start_ns = self.now_ns(),
+            (0x43, _, Some(pit)) => pit.borrow_mut().command(byte, self.now_ns()),
             (0x70, Some(rtc), _) => rtc.borrow_mut().index = byte,
             (0x71, Some(rtc), _) => rtc.borrow_mut().write(byte, self.now_ns()),
             _ => self.writes.borrow_mut().push((port, value)),
@@ -219,16 +217,19 @@ impl Pit {
         ticks(now_ns - self.start_ns, 1_193_182)
     }
 
-    fn latch(&mut self, now_ns: u64) {
-        self.latched = !u16::try_from(self.count(now_ns) & 0xffff).unwrap();
-        self.high_next = false;
+    fn command(&mut self, command: u8, now_ns: u64) {
+        let count = self.count(now_ns);
+        let [low, high] = (!u16::try_from(count & 0xffff).unwrap()).to_le_bytes();
+        let status = u8::from(count >> 16 != 0) << 7 | 0x30;
+        match command {
+            0xc2 => self.latched = std::vec![high, low, status],
+            0xe2 => self.latched = std::vec![status],
+            _ => self.latched.clear(),
+        }
     }
 
     fn read(&mut self) -> u32 {
-        let bytes = self.latched.to_le_bytes();
-        let byte = bytes[usize::from(self.high_next)];
-        self.high_next = !self.high_next;
-        byte.into()
+        self.latched.pop().unwrap_or(0).into()
     }
 }
 

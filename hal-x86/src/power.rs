@@ -23,10 +23,10 @@ const KEYBOARD_INPUT_FULL: u8 = 1 << 1;
 /// Pulse output line 0, which resets the processor.
 const KEYBOARD_PULSE_RESET: u8 = 0xfe;
 
-/// A port that answers on every PC and does nothing; a read takes about 1 µs on hardware.
+/// A port that answers on every PC and does nothing; a read takes from 40 ns (emulated) to 1 µs (real).
 const DELAY: u16 = 0x80;
 /// Reads of [`DELAY`] before the next way is tried.
-const PATIENCE: u32 = 20_000;
+const PATIENCE: u32 = 500_000;
 
 /// The ways to switch the machine off and to reset it.
 #[derive(Debug)]

@@ -31,8 +31,8 @@ const UPDATE_IN_PROGRESS: u8 = 1 << 7;
 /// The half of the day in 12-hour mode.
 const PM: u8 = 1 << 7;
 
-/// An update takes at most 1984 µs and is announced 244 µs before. A poll takes two port accesses, each at least 0.1 µs.
-const UPDATE_POLLS: u32 = 50_000;
+/// An update takes at most 1984 µs and is announced 244 µs before. A poll takes from 80 ns (emulated) to 2 µs (real).
+const UPDATE_POLLS: u32 = 100_000;
 /// Readings that may differ before the clock counts as broken. Two in a row only do where a second began between them.
 const READINGS: u32 = 8;
 

@@ -1,7 +1,7 @@
 //! The time-stamp counter, and its rate against a timer of known frequency.
 //!
 //! The counter is the only fast clock that every x86 machine has, but nothing tells its frequency for sure. [`Tsc::calibrate`]
-//! measures it, within 20 ms, against the ACPI power-management timer or channel 2 of the PIT; [`crate::clock::WallClock`]
+//! measures it, within 20 ms, against the ACPI power-management timer or the PIT; [`crate::clock::WallClock`]
 //! counts time with the result.
 //!
 //! # Why samples are bracketed
@@ -23,13 +23,15 @@ const BRACKET_SHARE: u64 = 8_000;
 const SAMPLES: u32 = 8;
 /// Measurements that may fail for being too long for the reference before it is given up.
 const ATTEMPTS: u32 = 4;
-/// Readings without a change after which a reference counts as dead: at least 100 µs of port accesses.
+/// Readings without a change after which a reference counts as dead. One takes at least 40 ns, a tick less than 1 µs.
 const DEAD_READINGS: u32 = 1_000;
-/// Readings after which a measurement ends whatever the reference says. A port access takes at least 0.1 µs.
-const MAX_READINGS: u32 = 1_000_000;
-/// Readings of the CMOS clock within which a second must end, and an update of it.
-const RTC_READINGS: u32 = 3_000_000;
-const RTC_UPDATE_READINGS: u32 = 50_000;
+/// Readings after which a measurement ends whatever the reference says.
+const MAX_READINGS: u32 = 4_000_000;
+/// A second of the CMOS clock must end before that many readings (hundreds of ns each) or that many ticks, whichever is later.
+const RTC_READINGS: u32 = 1_000_000;
+const RTC_TICKS: u64 = 10_000_000_000;
+/// Readings within which its update must end, of 2.2 ms.
+const RTC_UPDATE_READINGS: u32 = 100_000;
 /// What a processor's counter can be: 10 MHz to 20 GHz. Outside of it the measurement was disturbed.
 const PLAUSIBLE_HZ: core::ops::RangeInclusive<u64> = 10_000_000..=20_000_000_000;
 
@@ -109,7 +111,7 @@ impl Tsc {
     /// Measures the rate of the processor's counter; takes about 20 ms.
     ///
     /// The reference is the first that runs of: the PM timer, whose port the FADT tells ([`crate::acpi::Fadt::pm_timer`]) and
-    /// which is the finest; channel 2 of the PIT; the CMOS clock, which takes up to two seconds.
+    /// which is the finest; the PIT; the CMOS clock, which takes up to two seconds.
     ///
     /// # Errors
     ///
@@ -245,51 +247,51 @@ impl<P: Ports> Reference for PmTimer<'_, P> {
     }
 }
 
-/// Channel 2 of the 8254 interval timer, whose gate is software's: 838 ns a tick, around in 55 ms.
+/// Channel 0 of the 8254 interval timer: 838 ns a tick, around in 55 ms.
+///
+/// Not channel 2, whose gate is in a register that QEMU's microvm lacks. Channel 0 interrupts at the end, which nobody listens
+/// to; [`crate::interrupts`] stops it anyway.
 struct Pit<'p, P> {
     ports: &'p P,
 }
 
-/// Channel 2's count.
-const PIT_CHANNEL_2: u16 = 0x42;
+const PIT_CHANNEL_0: u16 = 0x40;
 const PIT_CONTROL: u16 = 0x43;
-/// Channel 2 (10), low byte then high byte (11), mode 0 (interrupt on terminal count), binary.
-const PIT_MODE_0: u8 = 0b1011_0000;
-/// Channel 2 (10), counter latch (00).
-const PIT_LATCH: u8 = 0b1000_0000;
-/// The PC's port B: the gate and the output of channel 2, and the loudspeaker.
-const PORT_B: u16 = 0x61;
-const PORT_B_GATE: u8 = 1 << 0;
-const PORT_B_SPEAKER: u8 = 1 << 1;
-const PORT_B_OUT: u8 = 1 << 5;
+/// Channel 0, low byte then high byte, mode 0 (interrupt on terminal count), binary.
+const PIT_MODE_0: u8 = 0b0011_0000;
+/// Read-back command: latch count and status of channel 0.
+const PIT_LATCH: u8 = 0b1100_0010;
+/// Read-back command: latch the status only.
+const PIT_LATCH_STATUS: u8 = 0b1110_0010;
+/// Status: the output is high.
+const PIT_OUT: u8 = 1 << 7;
 
 impl<P: Ports> Reference for Pit<'_, P> {
     const HZ: u64 = 1_193_182;
     const MASK: u64 = 0xffff;
 
     fn start(&self) {
-        let port_b = self.ports.read_u8(PORT_B);
-        self.ports.write_u8(PORT_B, port_b & !PORT_B_SPEAKER | PORT_B_GATE);
         self.ports.write_u8(PIT_CONTROL, PIT_MODE_0);
-        self.ports.write_u8(PIT_CHANNEL_2, 0xff);
-        self.ports.write_u8(PIT_CHANNEL_2, 0xff);
+        self.ports.write_u8(PIT_CHANNEL_0, 0xff);
+        self.ports.write_u8(PIT_CHANNEL_0, 0xff);
     }
 
     fn sample(&self, counter: &impl Counter) -> Sample {
         let before = counter.ticks();
-        // > The contents of the counter are latched at the time the command is received. (8254 data sheet)
-        // So the two reads below need not be fast.
+        // The count is latched when the command is received (8254 data sheet, Read-Back Command), so the reads need not be fast.
         self.ports.write_u8(PIT_CONTROL, PIT_LATCH);
         let after = counter.ticks();
-        let low = self.ports.read_u8(PIT_CHANNEL_2);
-        let high = self.ports.read_u8(PIT_CHANNEL_2);
+        let _status = self.ports.read_u8(PIT_CHANNEL_0);
+        let low = self.ports.read_u8(PIT_CHANNEL_0);
+        let high = self.ports.read_u8(PIT_CHANNEL_0);
         // It counts down.
         Sample { before, after, count: u64::from(!u16::from_le_bytes([low, high])) }
     }
 
     fn wrapped(&self) -> bool {
-        // > OUT will go high and remain high until a new count is written. (8254 data sheet, mode 0, at terminal count)
-        self.ports.read_u8(PORT_B) & PORT_B_OUT != 0
+        // > OUT will go high and remain high until a new count or a new Mode 0 Control Word is written. (Mode 0)
+        self.ports.write_u8(PIT_CONTROL, PIT_LATCH_STATUS);
+        self.ports.read_u8(PIT_CHANNEL_0) & PIT_OUT != 0
     }
 }
 
@@ -304,12 +306,14 @@ fn measure_seconds(ports: &impl Ports, counter: &impl Counter) -> Option<Tsc> {
 /// of 2.2 ms lies within, at either end of the measurement alike.
 fn next_second(ports: &impl Ports, counter: &impl Counter) -> Option<Sample> {
     let (mut before, old) = steady_second(ports, counter)?;
-    for _ in 0..RTC_READINGS {
+    let (start, mut readings) = (before, 0u32);
+    while readings < RTC_READINGS || before.saturating_sub(start) < RTC_TICKS {
         let (next, second) = steady_second(ports, counter)?;
         if second != old {
             return Some(Sample { before, after: counter.ticks(), count: 0 });
         }
         before = next;
+        readings = readings.saturating_add(1);
     }
     None
 }

@@ -6,8 +6,8 @@ use crate::acpi::{Fadt, Register};
 use crate::memory::Registers;
 use crate::ports::Ports;
 
-/// Readings of a register while the machine falls asleep or changes its mode: at least 20 ms of port accesses.
-const POLLS: u32 = 200_000;
+/// Readings of a register while the machine falls asleep or changes its mode. One takes from 40 ns (emulated) to 1 µs (real).
+const POLLS: u32 = 2_000_000;
 
 /// A sleep state that a guest may enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

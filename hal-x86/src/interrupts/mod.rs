@@ -35,6 +35,10 @@ const DEFAULT_IO_APIC: IoApic = IoApic { address: 0xfec0_0000, gsi_base: 0 };
 /// Interrupt mask registers of the two 8259s.
 const PIC_MASKS: [u16; 2] = [0x21, 0xa1];
 
+/// Control word of the 8254: channel 0, low byte then high byte, mode 0, which counts once and stops. Firmware leaves it ticking
+/// 18 times a second, which costs the host as much as if somebody listened.
+const PIT_STOP: (u16, u8) = (0x43, 0b0011_0000);
+
 /// Why interrupts cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -77,7 +81,7 @@ pub struct Interrupts<R = IdentityMap> {
 }
 
 impl Interrupts {
-    /// Masks everything there is, and turns the local APIC on. Where there is no MADT the PC's usual layout is taken.
+    /// Masks everything there is, stops the firmware's timer tick, and turns the local APIC on. Where there is no MADT the PC's usual layout is taken.
     ///
     /// # Errors
     ///
@@ -105,6 +109,8 @@ impl<R: Registers + Clone> Interrupts<R> {
         for port in PIC_MASKS {
             ports.write_u8(port, u8::MAX);
         }
+        let (control, stop) = PIT_STOP;
+        ports.write_u8(control, stop);
         let local = LocalApic::enable(registers.clone(), local_apic)?;
         let mut io = [const { None }; MAX_IO_APICS];
         let mut listed = madt.into_iter().flat_map(Madt::io_apics).peekable();
@@ -209,7 +215,7 @@ mod tests {
     fn controllers_start_masked() {
         let machine = machine();
         let interrupts = Interrupts::with_registers(&&machine, &machine, LOCAL, None).unwrap();
-        assert_eq!(machine.writes(), [(0x21, 0xff), (0xa1, 0xff)]);
+        assert_eq!(machine.writes(), [(0x21, 0xff), (0xa1, 0xff), (0x43, 0x30)]);
         let writes = machine.memory_writes();
         assert!(writes.contains(&(LOCAL + 0xf0, 0x12f)));
         assert!(writes.contains(&(LOCAL + 0x350, 0x1_0000)));

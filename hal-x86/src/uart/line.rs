@@ -16,8 +16,9 @@ const LINE_STATUS: u8 = offset(offsets::LSR);
 
 /// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up and one after.
 const EARLY_BYTES: usize = 2 * (FIFO_SIZE + 1);
-/// Reads of the line status until a transmitter that does not empty is left alone: at least 16 characters at 9600 baud.
-const START_POLLS: u32 = 200_000;
+/// Reads of the line status until a transmitter that does not empty is left alone. One takes from 40 ns (emulated) to 1 µs
+/// (real), and 16 characters at 9600 baud, which firmware may have left there, 17 ms.
+const START_POLLS: u32 = 500_000;
 
 /// Errors of a serial line since it was opened; the counts stop at their ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
