@@ -16,6 +16,8 @@ pub mod mmio;
 pub mod pci;
 pub mod transport;
 
+#[cfg(test)]
+mod fake;
 mod region;
 mod ring;
 mod window;

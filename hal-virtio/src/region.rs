@@ -24,7 +24,8 @@ impl<H: Hal> Region<H> {
     /// Takes `pages` pages from the `Hal`, if it has them.
     pub(crate) fn new(pages: usize, direction: BufferDirection) -> Option<Self> {
         let (physical, first) = H::dma_alloc(pages, direction);
-        (physical != 0).then_some(Self { physical, first, pages, _hal: PhantomData })
+        // Lazily: a value that is made and thrown away would give back pages that it never had.
+        (physical != 0).then(|| Self { physical, first, pages, _hal: PhantomData })
     }
 
     /// The `len` bytes at `offset` as a buffer to give to a device; cut where the region ends.

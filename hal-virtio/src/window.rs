@@ -39,6 +39,6 @@ mod tests {
                 "{address:#x}"
             );
         }
-        assert_eq!(resolve(&[0..0x1000], 0, 4), None, "address 0 is no pointer");
+        assert_eq!(resolve(&[0..0x1000, 0..0x2000], 0, 4), None, "address 0 is no pointer");
     }
 }

@@ -35,6 +35,8 @@ mod error;
 mod link;
 mod port;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 
@@ -191,9 +193,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
     ///
     /// The device failed or broke the rules, and stays so until [`restart`](Self::restart).
     pub fn poll(&mut self) -> Result<Option<Event>, Error> {
-        if let Some(failure) = self.health.failure {
-            return Err(failure);
-        }
+        self.health.check()?;
         let polled = self.advance();
         self.health.note(polled)
     }
@@ -229,8 +229,10 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
     ///
     /// # Errors
     ///
-    /// [`Error::NoPort`], [`Error::Unreachable`]; [`Error::Memory`] without buffers to take.
+    /// [`Error::NoPort`], [`Error::Unreachable`]; [`Error::Memory`] without buffers to take; or what has ended the
+    /// console.
     pub fn open(&mut self, port: PortId) -> Result<(), Error> {
+        self.health.check()?;
         let slot = reachable(&mut self.slots, self.announced, port)?;
         if slot.is_open {
             return Ok(());
@@ -247,8 +249,9 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
     ///
     /// # Errors
     ///
-    /// [`Error::NoPort`], [`Error::Unreachable`].
+    /// [`Error::NoPort`], [`Error::Unreachable`], or what has ended the console.
     pub fn close(&mut self, port: PortId) -> Result<(), Error> {
+        self.health.check()?;
         let slot = reachable(&mut self.slots, self.announced, port)?;
         if let Some(link) = slot.link.as_mut().filter(|_| slot.is_open) {
             let submitted = link.submit(&mut self.transport);
@@ -266,9 +269,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
     ///
     /// [`Error::NoPort`], [`Error::Unreachable`], [`Error::NotOpen`], or what has ended the console.
     pub fn port(&mut self, port: PortId) -> Result<Port<'_, H, T, RX, TX>, Error> {
-        if let Some(failure) = self.health.failure {
-            return Err(failure);
-        }
+        self.health.check()?;
         let slot = reachable(&mut self.slots, self.announced, port)?;
         let link = slot.link.as_mut().filter(|_| slot.is_open).ok_or(Error::NotOpen)?;
         Ok(Port { link, transport: &mut self.transport, health: &mut self.health })
@@ -313,6 +314,11 @@ impl<H: Hal, const RX: usize, const TX: usize> Slot<H, RX, TX> {
 }
 
 impl Health {
+    /// The error that has ended the console, if one has.
+    fn check(&self) -> Result<(), Error> {
+        self.failure.map_or(Ok(()), Err)
+    }
+
     /// Remembers an error that ends the console.
     fn note<V>(&mut self, result: Result<V, Error>) -> Result<V, Error> {
         if let Err(error @ (Error::Misbehaved | Error::NeedsReset | Error::Setup(_))) = result {
