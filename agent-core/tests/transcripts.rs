@@ -1,0 +1,140 @@
+//! The frozen record of the agent's wire behaviour, replayed in every way a channel can deliver it.
+//!
+//! If a test here fails, **do not change the transcript**: clients rely on these bytes. Transcripts
+//! are only added.
+//!
+//! A transcript is a file of lines in `transcripts/`:
+//!
+//! * `> bytes` from the host; `⟨0A⟩` is the byte 0x0A, everything else stands for its UTF-8;
+//! * `< line` the agent's reply, without the line feed that ends it;
+//! * `# comment`, and empty lines;
+//! * `! block NAMES` or `! allow NAMES` in the first lines: the agent's policy.
+//!
+//! The replies must come when the bytes before them have been received, and no sooner.
+
+mod guest;
+
+use std::{fs, path::Path};
+
+use agent_core::{Agent, Buffers, Policy};
+use guest::Guest;
+use proptest::{prelude::*, test_runner::TestRunner};
+
+/// One `> ` line and the replies to it.
+struct Exchange {
+    line: usize,
+    sent: Vec<u8>,
+    replies: Vec<u8>,
+}
+
+struct Transcript {
+    policy: Policy<'static>,
+    exchanges: Vec<Exchange>,
+}
+
+impl Transcript {
+    fn parse(text: &str) -> Self {
+        let mut transcript = Self { policy: Policy::AllowAll, exchanges: Vec::new() };
+        for (index, line) in text.lines().enumerate() {
+            let line_number = index + 1;
+            if let Some(sent) = line.strip_prefix("> ") {
+                let exchange =
+                    Exchange { line: line_number, sent: bytes(sent), replies: Vec::new() };
+                transcript.exchanges.push(exchange);
+            } else if let Some(reply) = line.strip_prefix("< ") {
+                let exchange = transcript.exchanges.last_mut().expect("a reply before a request");
+                exchange.replies.extend(bytes(reply));
+                exchange.replies.push(b'\n');
+            } else if let Some(names) = line.strip_prefix("! block ") {
+                transcript.policy = Policy::Block(names.to_owned().leak());
+            } else if let Some(names) = line.strip_prefix("! allow ") {
+                transcript.policy = Policy::Allow(names.to_owned().leak());
+            } else {
+                assert!(line.is_empty() || line.starts_with('#'), "line {line_number}: {line}");
+            }
+        }
+        transcript
+    }
+
+    /// Plays it, in chunks of `sizes` bytes over and over, taking the replies in such chunks too.
+    fn play(&self, name: &str, sizes: &[usize]) {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Guest::default(), &mut buffers).with_policy(self.policy);
+        let mut sizes = sizes.iter().copied().cycle();
+        for exchange in &self.exchanges {
+            let mut input = &exchange.sent[..];
+            let mut output = Vec::new();
+            loop {
+                let chunk = input.len().min(sizes.next().unwrap());
+                let taken = agent.receive(&input[..chunk]);
+                input = &input[taken..];
+                let pending = agent.pending();
+                let sent = pending.len().min(sizes.next().unwrap());
+                output.extend_from_slice(&pending[..sent]);
+                agent.sent(sent);
+                if input.is_empty() && agent.pending().is_empty() {
+                    break;
+                }
+            }
+            let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert_eq!(show(&output), show(&exchange.replies), "{name} line {}", exchange.line);
+            assert_eq!(output, exchange.replies, "{name} line {}", exchange.line);
+        }
+    }
+}
+
+/// The bytes that a line stands for.
+fn bytes(mut text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some((plain, rest)) = text.split_once('⟨') {
+        bytes.extend(plain.as_bytes());
+        let (hex, rest) = rest.split_once('⟩').expect("⟨ without ⟩");
+        bytes.push(u8::from_str_radix(hex, 16).expect("two hexadecimal digits"));
+        text = rest;
+    }
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+fn transcripts() -> Vec<(String, Transcript)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut transcripts: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, Transcript::parse(&fs::read_to_string(&path).unwrap()))
+        })
+        .collect();
+    transcripts.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert!(!transcripts.is_empty());
+    transcripts
+}
+
+#[test]
+fn whole() {
+    for (name, transcript) in transcripts() {
+        transcript.play(&name, &[usize::MAX]);
+    }
+}
+
+#[test]
+fn byte_by_byte() {
+    for (name, transcript) in transcripts() {
+        transcript.play(&name, &[1]);
+    }
+}
+
+#[test]
+fn in_random_chunks() {
+    let transcripts = transcripts();
+    let sizes = proptest::collection::vec(1..100_usize, 1..20);
+    TestRunner::new(ProptestConfig::with_cases(64))
+        .run(&sizes, |sizes| {
+            for (name, transcript) in &transcripts {
+                transcript.play(name, &sizes);
+            }
+            Ok(())
+        })
+        .unwrap();
+}
