@@ -2,16 +2,15 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::os::fd::AsFd;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 
 /// Where the agent's bytes come from and go to.
 ///
-/// Reading and writing never wait. What [`agent_core::Pump`] asks for and is refused, the channel
-/// remembers, and that is what [`wait`](Self::wait) waits for.
+/// Reading and writing never wait: where "ready" was wrong they move nothing. What
+/// [`agent_core::Pump`] asks for and is refused, the channel remembers, and that is what
+/// [`wait`](Self::wait) waits for.
 pub(crate) trait Channel:
     Read<Error = ChannelError> + ReadReady + Write + WriteReady
 {
@@ -46,27 +45,8 @@ impl embedded_io::Error for ChannelError {
     }
 }
 
-/// Whether a descriptor is ready for `events`.
-///
-/// It is, too, when the other side is gone or an error is pending: reading or writing will tell,
-/// and does not block.
-pub(crate) fn is_ready(descriptor: impl AsFd, events: PollFlags) -> Result<bool, ChannelError> {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut polled = [PollFd::new(&descriptor, events)];
-    let count = retry_on_intr(|| poll(&mut polled, Some(&now))).map_err(ChannelError)?;
-    Ok(count > 0)
-}
-
-/// Waits until a descriptor is ready for `events`, a signal has come, or `timeout` is over.
-pub(crate) fn wait_for(
-    descriptor: impl AsFd,
-    events: PollFlags,
-    timeout: Option<Duration>,
-) -> Result<(), ChannelError> {
-    // A time that the kernel's type cannot hold is as good as for ever.
-    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    match poll(&mut [PollFd::new(&descriptor, events)], timeout.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(ChannelError(error)),
+impl From<Errno> for ChannelError {
+    fn from(error: Errno) -> Self {
+        Self(error)
     }
 }

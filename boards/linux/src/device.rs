@@ -8,15 +8,18 @@ use std::thread;
 use anyhow::Context as _;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use linux_raw_sys::ioctl::TIOCOUTQ;
-use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, read, retry_on_intr, write};
+use rustix::io::Errno;
 use rustix::ioctl::{Getter, ioctl};
 use rustix::termios::{
     ControlModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr,
 };
 
-use crate::channel::{Channel, ChannelError, is_ready, wait_for};
+use crate::{
+    channel::{Channel, ChannelError},
+    descriptor::Descriptor,
+    log::Log,
+};
 
 /// How long to wait for a host that is not connected; qemu-ga's time.
 ///
@@ -29,9 +32,7 @@ const SPEED: u32 = 115_200;
 /// An open device.
 #[derive(Debug)]
 pub(crate) struct Device {
-    descriptor: OwnedFd,
-    /// What was refused since the last wait.
-    refused: PollFlags,
+    descriptor: Descriptor,
     /// The host was found to be not connected since the last wait.
     is_host_absent: bool,
     is_terminal: bool,
@@ -43,8 +44,14 @@ impl Device {
     /// # Errors
     ///
     /// It cannot be opened.
-    pub(crate) fn open_port(path: &Path) -> anyhow::Result<Self> {
-        Self::open(path, false)
+    pub(crate) fn open_port(path: &Path, log: Log) -> anyhow::Result<Self> {
+        let descriptor = open_non_blocking(path).with_context(|| path.display().to_string())?;
+        log.detail(format_args!("serving the port {}", path.display()));
+        Ok(Self {
+            descriptor: Descriptor::new(descriptor),
+            is_host_absent: false,
+            is_terminal: false,
+        })
     }
 
     /// Opens a serial line and makes it transparent to any byte.
@@ -52,23 +59,16 @@ impl Device {
     /// # Errors
     ///
     /// It cannot be opened, or is not a terminal.
-    pub(crate) fn open_serial(path: &Path) -> anyhow::Result<Self> {
-        let device = Self::open(path, true)?;
-        make_raw(&device.descriptor).with_context(|| path.display().to_string())?;
-        Ok(device)
-    }
-
-    fn open(path: &Path, is_terminal: bool) -> anyhow::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let descriptor =
-            open(path, flags, Mode::empty()).with_context(|| path.display().to_string())?;
-        Ok(Self { descriptor, refused: PollFlags::empty(), is_host_absent: false, is_terminal })
-    }
-
-    fn ready(&mut self, events: PollFlags) -> Result<bool, ChannelError> {
-        let ready = is_ready(&self.descriptor, events)?;
-        self.refused.set(events, !ready);
-        Ok(ready)
+    pub(crate) fn open_serial(path: &Path, log: Log) -> anyhow::Result<Self> {
+        let descriptor = open_non_blocking(path)
+            .and_then(|descriptor| make_raw(&descriptor).map(|()| descriptor))
+            .with_context(|| path.display().to_string())?;
+        log.detail(format_args!("serving the line {}", path.display()));
+        Ok(Self {
+            descriptor: Descriptor::new(descriptor),
+            is_host_absent: false,
+            is_terminal: true,
+        })
     }
 
     /// What a read or write came to, where "ready, but nothing moves" means that no host is there.
@@ -79,9 +79,14 @@ impl Device {
                 Ok(0)
             }
             Ok(count) => Ok(count),
-            Err(error) => Err(ChannelError(error)),
+            Err(error) => Err(error.into()),
         }
     }
+}
+
+fn open_non_blocking(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty())
 }
 
 /// Bytes in, bytes out: no line editing, echo, flow control or modem lines.
@@ -101,28 +106,28 @@ impl ErrorType for Device {
 
 impl ReadReady for Device {
     fn read_ready(&mut self) -> Result<bool, ChannelError> {
-        self.ready(PollFlags::IN)
+        Ok(self.descriptor.read_ready()?)
     }
 }
 
 impl Read for Device {
     /// Reads without waiting; nothing where no host is connected.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ChannelError> {
-        let outcome = retry_on_intr(|| read(&self.descriptor, &mut *buffer));
+        let outcome = self.descriptor.read(buffer);
         self.moved(outcome)
     }
 }
 
 impl WriteReady for Device {
     fn write_ready(&mut self) -> Result<bool, ChannelError> {
-        self.ready(PollFlags::OUT)
+        Ok(self.descriptor.write_ready()?)
     }
 }
 
 impl Write for Device {
     /// Writes without waiting; nothing where no host is connected.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ChannelError> {
-        let outcome = retry_on_intr(|| write(&self.descriptor, bytes));
+        let outcome = self.descriptor.write(bytes);
         self.moved(outcome)
     }
 
@@ -134,12 +139,12 @@ impl Write for Device {
 
 impl Channel for Device {
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), ChannelError> {
-        let refused = core::mem::replace(&mut self.refused, PollFlags::empty());
         if core::mem::take(&mut self.is_host_absent) {
+            self.descriptor.forget();
             thread::sleep(timeout.unwrap_or(ABSENT_HOST_PAUSE).min(ABSENT_HOST_PAUSE));
             return Ok(());
         }
-        wait_for(&self.descriptor, refused, timeout)
+        Ok(self.descriptor.wait(timeout)?)
     }
 
     fn is_drained(&self) -> bool {
@@ -148,7 +153,7 @@ impl Channel for Device {
 }
 
 /// Bytes that a terminal has not sent yet.
-fn output_queue(descriptor: &OwnedFd) -> Result<i32, Errno> {
+fn output_queue(descriptor: &Descriptor) -> Result<i32, Errno> {
     // SAFETY: TIOCOUTQ writes one int, which is what this getter makes room for.
     let getter = unsafe { Getter::<TIOCOUTQ, i32>::new() };
     // SAFETY: The request touches no other memory and changes nothing of the terminal.

@@ -10,19 +10,19 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log that tells of actions too if it is to be verbose.
+    /// A log that tells the details too if it is to be verbose.
     pub(crate) const fn new(verbose: bool) -> Self {
         Self { verbose }
     }
 
     /// Something failed, or is not done that was asked for.
     #[expect(clippy::unused_self, reason = "the one way to write a line is to have a log")]
-    pub(crate) fn error(self, message: fmt::Arguments<'_>) {
+    pub(crate) fn note(self, message: fmt::Arguments<'_>) {
         write(message);
     }
 
-    /// Something was done.
-    pub(crate) fn action(self, message: fmt::Arguments<'_>) {
+    /// Something was done, as it should be.
+    pub(crate) fn detail(self, message: fmt::Arguments<'_>) {
         if self.verbose {
             write(message);
         }

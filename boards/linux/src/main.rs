@@ -6,11 +6,13 @@
 //! ```text
 //! options                     the command line
 //! device | socket             the channel: a serial or virtio port, or a Unix socket
+//!     descriptor              one that never blocks, and what it has refused
 //!   -> serve                  agent_core::Pump between channel and agent; poll(2) in between
 //!     -> host::clock, ::power the capabilities, by system calls
 //! ```
 
 mod channel;
+mod descriptor;
 mod device;
 mod host;
 mod log;
@@ -47,13 +49,13 @@ fn main() -> ExitCode {
             return print(concat!("tinyqga ", env!("CARGO_PKG_VERSION"), "\n"));
         }
         Err(error) => {
-            Log::default().error(format_args!("{error}"));
-            Log::default().error(format_args!("try 'tinyqga --help' for more information"));
+            Log::default().note(format_args!("{error}"));
+            Log::default().note(format_args!("try 'tinyqga --help' for more information"));
             return ExitCode::FAILURE;
         }
     };
     let Err(error) = run(&options);
-    options.log().error(format_args!("{error:#}"));
+    options.log().note(format_args!("{error:#}"));
     ExitCode::FAILURE
 }
 
@@ -64,9 +66,9 @@ fn run(options: &Options) -> anyhow::Result<core::convert::Infallible> {
     let host = Host::new(log, options.dry_run);
     let mut agent = Agent::new(host, &mut buffers).with_policy(options.policy());
     match options.method {
-        Method::IsaSerial => serve(&mut Device::open_serial(&options.path)?, &mut agent),
+        Method::IsaSerial => serve(&mut Device::open_serial(&options.path, log)?, &mut agent),
         Method::UnixListen => serve(&mut Socket::listen(&options.path, log)?, &mut agent),
-        Method::VirtioSerial => serve(&mut Device::open_port(&options.path)?, &mut agent),
+        Method::VirtioSerial => serve(&mut Device::open_port(&options.path, log)?, &mut agent),
     }
 }
 

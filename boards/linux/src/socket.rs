@@ -5,8 +5,7 @@
 
 use core::time::Duration;
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -14,11 +13,16 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use rustix::event::PollFlags;
-use rustix::io::{Errno, read, retry_on_intr, write};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, connect, socket_with,
+};
 
-use crate::channel::{Channel, ChannelError, is_ready, wait_for};
-use crate::log::Log;
+use crate::{
+    channel::{Channel, ChannelError},
+    descriptor::{Descriptor, wait_for},
+    log::Log,
+};
 
 /// A listening socket and the client that is being served.
 #[derive(Debug)]
@@ -31,9 +35,7 @@ pub(crate) struct Socket {
 /// A connection.
 #[derive(Debug)]
 struct Client {
-    descriptor: OwnedFd,
-    /// What was refused since the last wait.
-    refused: PollFlags,
+    descriptor: Descriptor,
     /// It has sent all that it will send.
     has_finished: bool,
     /// It takes no more answers.
@@ -50,34 +52,25 @@ impl Socket {
         remove_stale(path).with_context(|| path.display().to_string())?;
         let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
         listener.set_nonblocking(true)?;
-        log.action(format_args!("listening at {}", path.display()));
+        log.detail(format_args!("listening at {}", path.display()));
         Ok(Self { listener, client: None, log })
     }
 
     /// Takes the next client, if there is one.
     fn accept(&mut self) -> Result<(), ChannelError> {
-        match self.listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(true).map_err(|error| failure(&error))?;
-                self.log.action(format_args!("a client has connected"));
+        match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok(descriptor) => {
+                self.log.detail(format_args!("a client has connected"));
                 self.client = Some(Client {
-                    descriptor: stream.into(),
-                    refused: PollFlags::empty(),
+                    descriptor: Descriptor::new(descriptor),
                     has_finished: false,
                     is_deaf: false,
                 });
                 Ok(())
             }
             // It came and went, or a signal did.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::ConnectionAborted | ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(failure(&error)),
+            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -104,18 +97,6 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn failure(error: &io::Error) -> ChannelError {
-    ChannelError(Errno::from_io_error(error).unwrap_or(Errno::IO))
-}
-
-impl Client {
-    fn ready(&mut self, events: PollFlags) -> Result<bool, ChannelError> {
-        let ready = is_ready(&self.descriptor, events)?;
-        self.refused.set(events, !ready);
-        Ok(ready)
-    }
-}
-
 impl ErrorType for Socket {
     type Error = ChannelError;
 }
@@ -123,7 +104,7 @@ impl ErrorType for Socket {
 impl ReadReady for Socket {
     fn read_ready(&mut self) -> Result<bool, ChannelError> {
         match &mut self.client {
-            Some(client) if !client.has_finished => client.ready(PollFlags::IN),
+            Some(client) if !client.has_finished => Ok(client.descriptor.read_ready()?),
             _ => Ok(false),
         }
     }
@@ -133,13 +114,13 @@ impl Read for Socket {
     /// Reads without waiting; nothing once the client has finished.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ChannelError> {
         let Some(client) = &mut self.client else { return Ok(0) };
-        match retry_on_intr(|| read(&client.descriptor, &mut *buffer)) {
+        match client.descriptor.read(buffer) {
             Ok(0) => client.has_finished = true,
             Ok(count) => return Ok(count),
-            Err(Errno::AGAIN) => client.refused.insert(PollFlags::IN),
+            Err(Errno::AGAIN) => {}
             // ECONNRESET: it closed and had answers that it did not read.
             Err(error) => {
-                self.log.action(format_args!("the client is gone: {error}"));
+                self.log.detail(format_args!("the client is gone: {error}"));
                 client.has_finished = true;
                 client.is_deaf = true;
             }
@@ -152,7 +133,7 @@ impl WriteReady for Socket {
     /// Ready also where nobody is there to take the bytes.
     fn write_ready(&mut self) -> Result<bool, ChannelError> {
         match &mut self.client {
-            Some(client) if !client.is_deaf => client.ready(PollFlags::OUT),
+            Some(client) if !client.is_deaf => Ok(client.descriptor.write_ready()?),
             _ => Ok(true),
         }
     }
@@ -166,14 +147,11 @@ impl Write for Socket {
             return Ok(bytes.len());
         };
         // The standard library has SIGPIPE ignored, so a client that is gone is an error here.
-        match retry_on_intr(|| write(&client.descriptor, bytes)) {
+        match client.descriptor.write(bytes) {
             Ok(count) => Ok(count),
-            Err(Errno::AGAIN) => {
-                client.refused.insert(PollFlags::OUT);
-                Ok(0)
-            }
+            Err(Errno::AGAIN) => Ok(0),
             Err(error) => {
-                self.log.action(format_args!("answers are dropped: {error}"));
+                self.log.detail(format_args!("answers are dropped: {error}"));
                 client.is_deaf = true;
                 Ok(bytes.len())
             }
@@ -192,13 +170,12 @@ impl Channel for Socket {
             wait_for(&self.listener, PollFlags::IN, timeout)?;
             return self.accept();
         };
-        let refused = core::mem::replace(&mut client.refused, PollFlags::empty());
-        if client.has_finished && refused.is_empty() {
+        if client.has_finished && !client.descriptor.has_refused() {
             // It sends nothing more and no answer waits for it: on to the next one.
             self.client = None;
-            self.log.action(format_args!("the client has been served"));
+            self.log.detail(format_args!("the client has been served"));
             return Ok(());
         }
-        wait_for(&client.descriptor, refused, timeout)
+        Ok(client.descriptor.wait(timeout)?)
     }
 }

@@ -32,13 +32,13 @@ impl SystemClock {
     fn set_system(&self, time: Timespec) -> Result<(), ClockError> {
         clock_settime(ClockId::Realtime, time)
             .map_err(self.failed("cannot set the system time"))?;
-        self.log.action(format_args!("system time set to {} s", time.tv_sec));
+        self.log.detail(format_args!("system time set to {} s", time.tv_sec));
         Ok(())
     }
 
     fn failed(&self, what: &str) -> impl Fn(Errno) -> ClockError {
         move |error| {
-            self.log.error(format_args!("{what}: {error}"));
+            self.log.note(format_args!("{what}: {error}"));
             ClockError::Hardware
         }
     }
@@ -57,7 +57,7 @@ impl Clock for SystemClock {
     /// As with qemu-ga the system time stays set where the RTC cannot be: the error says so.
     fn set(&mut self, time: UnixNanos) -> Result<(), ClockError> {
         if self.dry_run {
-            self.log.error(format_args!("dry run: the time is not set to {} ns", time.0));
+            self.log.note(format_args!("dry run: the time is not set to {} ns", time.0));
             return Ok(());
         }
         self.set_system(Timespec {
@@ -75,7 +75,7 @@ impl Clock for SystemClock {
     /// Waits for the RTC's next second, a second at most, since it tells no fractions.
     fn set_from_rtc(&mut self) -> Result<(), ClockError> {
         if self.dry_run {
-            self.log.error(format_args!("dry run: the time is not set from the real-time clock"));
+            self.log.note(format_args!("dry run: the time is not set from the real-time clock"));
             return Ok(());
         }
         let seconds = Rtc::open()

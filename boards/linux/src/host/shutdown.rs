@@ -21,7 +21,7 @@ impl Shutdown {
         Self { log, dry_run, noted: None }
     }
 
-    /// What was asked for, and when.
+    /// What was asked for last, and when this began.
     pub(crate) fn noted(&self) -> Option<(ShutdownMode, Instant)> {
         self.noted
     }
@@ -31,10 +31,10 @@ impl Shutdown {
     pub(crate) fn carry_out(&mut self) {
         let Some((mode, _)) = self.noted.take() else { return };
         if self.dry_run {
-            self.log.error(format_args!("dry run: no shutdown ({mode:?})"));
+            self.log.note(format_args!("dry run: no shutdown ({mode:?})"));
             return;
         }
-        self.log.action(format_args!("shutting down ({mode:?})"));
+        self.log.detail(format_args!("shutting down ({mode:?})"));
         sync();
         let refused = reboot(match mode {
             ShutdownMode::Halt => RebootCommand::Halt,
@@ -42,14 +42,16 @@ impl Shutdown {
             ShutdownMode::Reboot => RebootCommand::Restart,
         });
         if let Err(error) = refused {
-            self.log.error(format_args!("cannot shut down: {error}"));
+            self.log.note(format_args!("cannot shut down: {error}"));
         }
     }
 }
 
 impl Power for Shutdown {
     fn shutdown(&mut self, mode: ShutdownMode) -> Result<(), PowerError> {
-        self.noted = Some((mode, Instant::now()));
+        // A host that repeats itself does not get more time to take the replies.
+        let since = self.noted.map_or_else(Instant::now, |(_, since)| since);
+        self.noted = Some((mode, since));
         Ok(())
     }
 }
@@ -62,10 +64,11 @@ mod tests {
     fn a_shutdown_is_noted_and_then_carried_out_once() {
         let mut shutdown = Shutdown::new(Log::default(), true);
         assert!(shutdown.noted().is_none());
-        for mode in [ShutdownMode::Powerdown, ShutdownMode::Halt] {
-            assert_eq!(shutdown.shutdown(mode), Ok(()));
-            assert_eq!(shutdown.noted().map(|(mode, _)| mode), Some(mode));
-        }
+        assert_eq!(shutdown.shutdown(ShutdownMode::Powerdown), Ok(()));
+        let (mode, since) = shutdown.noted().unwrap();
+        assert_eq!(mode, ShutdownMode::Powerdown);
+        assert_eq!(shutdown.shutdown(ShutdownMode::Halt), Ok(()));
+        assert_eq!(shutdown.noted(), Some((ShutdownMode::Halt, since)));
         shutdown.carry_out();
         assert!(shutdown.noted().is_none());
     }

@@ -1,0 +1,91 @@
+//! The agent as a child process. It never runs without `--dry-run` here.
+
+use core::time::Duration;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What no agent is left alone for longer than, and no read waits for.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The agent, not started yet.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinyqga"));
+    command.arg("--dry-run").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Exit code, output and errors of an agent that is to end by itself.
+pub(crate) fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
+    let child = command.spawn().unwrap();
+    let _guard = Watchdog::over(&child);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Kills a process unless dropped within the deadline, which ends whatever waits for it.
+struct Watchdog {
+    _dropped: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    fn over(child: &Child) -> Self {
+        let process = Pid::from_child(child);
+        let (dropped, is_dropped) = mpsc::channel();
+        thread::spawn(move || {
+            if is_dropped.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                println!("the agent is killed: the deadline is over");
+                let _ = kill_process(process, Signal::KILL);
+            }
+        });
+        Self { _dropped: dropped }
+    }
+}
+
+/// A running agent; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    _watchdog: Watchdog,
+}
+
+impl Process {
+    /// Starts the agent with `-v` and reads its log up to the line that has `ready` in it.
+    pub(crate) fn start(command: &mut Command, ready: &str) -> Self {
+        let mut child = command.arg("-v").spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut process = Self { _watchdog: Watchdog::over(&child), child, log };
+        process.log_until(ready);
+        process
+    }
+
+    /// Reads the log up to the line that has `text` in it. The log ends when the agent does.
+    pub(crate) fn log_until(&mut self, text: &str) {
+        let mut read = String::new();
+        while !read.lines().last().is_some_and(|line| line.contains(text)) {
+            let count = self.log.read_line(&mut read).unwrap();
+            assert!(count > 0, "no {text:?} in the log:\n{read}");
+        }
+    }
+
+    /// Whether the agent still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let mut rest = String::new();
+            let _ = self.log.read_to_string(&mut rest);
+            println!("the rest of the agent's log:\n{rest}");
+        }
+    }
+}
