@@ -224,8 +224,10 @@ impl Client {
         Ok(skipped)
     }
 
-    /// Tries [`Client::sync_delimited`] until the guest answers, as on a UART, where bytes that
-    /// arrive before the guest is up may be lost.
+    /// Tries [`Client::sync_delimited`] until the guest answers.
+    ///
+    /// On a UART the bytes that arrive before the guest is up are lost, a few at least: the FIFO is
+    /// reset. So each try begins with blanks, which mean nothing to the agent.
     ///
     /// # Errors
     ///
@@ -233,7 +235,8 @@ impl Client {
     pub fn wait_until_up(&mut self) -> Result<()> {
         let deadline = Deadline::within(BOOT);
         loop {
-            match self.sync_delimited(Duration::from_secs(1)) {
+            self.send([b'\n'; 64])?;
+            match self.sync_delimited(Duration::from_secs(2)) {
                 Ok(_) => return Ok(()),
                 Err(error) if deadline.left().is_none() => {
                     return Err(error.context(format!("the guest is not up after {BOOT:?}")));

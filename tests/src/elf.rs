@@ -116,23 +116,65 @@ impl Elf {
         [Kind::Code, Kind::Constants, Kind::Data].into_iter().map(|kind| self.size_of(kind)).sum()
     }
 
-    /// Zeroed memory by use, largest first.
-    pub fn static_ram(&self) -> Vec<(String, u64)> {
-        let mut uses: Vec<(String, u64)> = Vec::new();
+    /// The pieces of zeroed memory, largest first.
+    pub fn static_ram(&self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
         for section in self.sections.iter().filter(|section| section.kind == Kind::Zeroed) {
             let mut unnamed = section.size;
             for symbol in &self.symbols {
                 if symbol.section.as_ref() == Some(&section.name) && symbol.size > 0 {
                     unnamed = unnamed.saturating_sub(symbol.size);
-                    uses.push((symbol.name.clone(), symbol.size));
+                    pieces.push(Piece::new(symbol.name.clone(), symbol.size));
                 }
             }
             if unnamed > 0 {
-                uses.push((format!("{} without a name", section.name), unnamed));
+                // The stack's guard page, which has a label but no size, and padding.
+                pieces.push(Piece::new(format!("{} (guard, padding)", section.name), unnamed));
             }
         }
-        uses.sort_by_key(|&(_, size)| core::cmp::Reverse(size));
-        uses
+        pieces.sort_by_key(|piece| core::cmp::Reverse(piece.size));
+        pieces
+    }
+
+    /// Bytes of zeroed memory for one purpose.
+    pub fn static_ram_for(&self, purpose: Purpose) -> u64 {
+        let pieces = self.static_ram().into_iter().filter(|piece| piece.purpose == purpose);
+        pieces.map(|piece| piece.size).sum()
+    }
+}
+
+/// What a piece of zeroed memory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Stacks and the guard page.
+    Stack,
+    /// The processor's page tables.
+    PageTables,
+    /// Buffers, rings and all other variables.
+    Buffers,
+}
+
+/// A piece of zeroed memory.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The variable, or the section that it is a nameless part of.
+    pub name: String,
+    /// What it is for, by its name.
+    pub purpose: Purpose,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Piece {
+    fn new(name: String, size: u64) -> Self {
+        let purpose = if name.contains("::paging::") {
+            Purpose::PageTables
+        } else if name.contains("STACK") || name.starts_with(".stack") {
+            Purpose::Stack
+        } else {
+            Purpose::Buffers
+        };
+        Self { name, purpose, size }
     }
 }
 

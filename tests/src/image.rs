@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 use serde_json::Value;
 
 /// An image that this workspace builds.
@@ -43,16 +43,14 @@ impl Image {
     ///
     /// It does not build; cargo has then said why.
     pub fn build(self) -> Result<PathBuf> {
-        static BUILT: Mutex<BTreeMap<Image, PathBuf>> = Mutex::new(BTreeMap::new());
+        static BUILT: Mutex<BTreeMap<Image, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
         let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = built.get(&self) {
-            return Ok(path.clone());
-        }
-        // Each package on its own, so that none gets a feature that another asked for.
-        let arguments = ["--release", "--package", self.name(), "--features", "defmt"];
-        let path = build_binary(&arguments)?;
-        built.insert(self, path.clone());
-        Ok(path)
+        let outcome = built.entry(self).or_insert_with(|| {
+            // Each package on its own, so that none gets a feature that another asked for.
+            build_binary(&["--release", "--package", self.name(), "--features", "defmt"])
+                .map_err(|error| format!("{error:#}"))
+        });
+        outcome.clone().map_err(Error::msg)
     }
 }
 

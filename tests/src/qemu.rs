@@ -128,6 +128,7 @@ impl Launch {
             }
         };
         Ok(Guest {
+            channel: self.channel,
             child,
             command: shown,
             deadline: Deadline::within(self.lifetime),
@@ -164,6 +165,7 @@ impl Launch {
 /// A running QEMU process. Dropping it kills it.
 #[derive(Debug)]
 pub struct Guest {
+    channel: Channel,
     child: Child,
     command: String,
     deadline: Deadline,
@@ -178,6 +180,11 @@ impl Guest {
     /// When QEMU was started.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// How its agent is reached.
+    pub fn channel(&self) -> Channel {
+        self.channel
     }
 
     /// The image that it boots.

@@ -33,9 +33,16 @@ impl Transcript {
         Self { started, entries: Arc::default() }
     }
 
-    /// Adds bytes that went over the channel just now.
+    /// Adds bytes that went over the channel just now. A line is one entry, however it came.
     pub fn add(&self, direction: Direction, bytes: &[u8]) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = entries.last_mut()
+            && last.direction == direction
+            && !last.bytes.ends_with(b"\n")
+        {
+            last.bytes.extend_from_slice(bytes);
+            return;
+        }
         entries.push(Entry { at: Instant::now(), direction, bytes: bytes.to_vec() });
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use lexopt::{Arg, Parser};
-use tests::elf::{Elf, Kind};
+use tests::elf::{Elf, Kind, Piece, Purpose};
 use tests::image::Image;
 
 use crate::{choice, unexpected};
@@ -60,7 +60,7 @@ fn beside(built: &Path) -> Result<PathBuf> {
 
 /// A table: what has to be loaded, and static memory by use.
 fn print_sizes(elf: &Elf) {
-    /// Smaller pieces of static memory are shown as one.
+    /// Smaller pieces of static memory have no row of their own.
     const LISTED: u64 = 512;
     let row = |name: &str, size: u64| {
         let tenths = (size * 10).div_ceil(1024);
@@ -70,10 +70,16 @@ fn print_sizes(elf: &Elf) {
     row("constants", elf.size_of(Kind::Constants));
     row("data", elf.size_of(Kind::Data));
     row("= code and data", elf.code_and_data());
-    let uses = elf.static_ram();
-    for (name, size) in uses.iter().filter(|&&(_, size)| size >= LISTED) {
-        row(name, *size);
+    for (title, purpose) in [
+        ("stacks", Purpose::Stack),
+        ("buffers, rings, variables", Purpose::Buffers),
+        ("page tables", Purpose::PageTables),
+    ] {
+        row(title, elf.static_ram_for(purpose));
+        let of_purpose = |piece: &Piece| piece.purpose == purpose && piece.size >= LISTED;
+        for piece in elf.static_ram().into_iter().filter(of_purpose) {
+            row(&format!("  {}", piece.name), piece.size);
+        }
     }
-    row("the rest", uses.iter().map(|&(_, size)| size).filter(|&size| size < LISTED).sum());
     row("= static RAM", elf.size_of(Kind::Zeroed));
 }

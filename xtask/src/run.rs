@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use lexopt::{Arg, Parser, ValueExt as _};
 use signal_hook::consts::SIGINT;
-use tests::client::{ANSWER, BOOT, Client};
+use tests::client::{ANSWER, Client};
 use tests::elf::{Elf, Kind};
 use tests::image::Image;
 use tests::machine::{Channel, Machine};
@@ -84,13 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn play(guest: &mut Guest, options: &Options) -> Result<()> {
     let mut client = guest.connect()?;
-    let first = "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":1}}";
-    client.send([b"\xff", first.as_bytes(), b"\n"].concat())?;
-    let within = if options.uart { Duration::from_secs(2) } else { BOOT };
-    if client.through(b"\xff{\"return\": 1}\n", within).is_err() {
-        // What reaches a UART before the guest is up may be lost.
-        client.wait_until_up()?;
-    }
+    client.wait_until_up()?;
     println!("boot     {} from launching QEMU to the first reply", time(guest.started().elapsed()));
 
     transcript(&mut client)?;

@@ -22,6 +22,9 @@ use tests::image::Image;
 use tests::machine::{Channel, Machine, combinations};
 use tests::qemu::{self, EMULATOR, Guest, Launch};
 
+/// How many guests are up at a time, unless `--test-threads` says otherwise.
+const TEST_THREADS: usize = 4;
+
 /// Something that must hold for a guest.
 struct Case {
     name: &'static str,
@@ -87,16 +90,19 @@ impl Setup {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Guests mostly wait: for their firmware, for a clock to tick.
+    arguments.test_threads.get_or_insert(TEST_THREADS);
     if !arguments.list {
         if !qemu::is_installed(EMULATOR) {
             eprintln!("{EMULATOR} is missing; `cargo xtask test` installs it, or tells how");
             return ExitCode::FAILURE;
         }
+        // Before any test runs, so that none waits for the compiler; one that fails to build fails
+        // the tests that need it.
         for image in Image::ALL {
             if let Err(error) = image.build() {
                 eprintln!("{error:#}");
-                return ExitCode::FAILURE;
             }
         }
     }
