@@ -75,3 +75,59 @@ fn is_placeholder(error: &MmioError) -> bool {
     use virtio_drivers::transport::DeviceTypeError::InvalidDeviceType;
     matches!(error, MmioError::InvalidDeviceID(InvalidDeviceType(0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use core::slice;
+
+    use virtio_drivers::transport::mmio::MmioVersion;
+    use virtio_drivers::transport::{DeviceType, Transport};
+
+    use super::*;
+
+    const MAGIC: u32 = 0x7472_6976;
+
+    #[test]
+    fn probes_registers_of_both_versions_and_nothing_else() {
+        let cases = [
+            ([MAGIC, 1, 3], Ok((MmioVersion::Legacy, DeviceType::Console))),
+            ([MAGIC, 2, 3], Ok((MmioVersion::Modern, DeviceType::Console))),
+            ([MAGIC, 2, 1], Ok((MmioVersion::Modern, DeviceType::Network))),
+            ([MAGIC, 2, 0], Err(ProbeError::Empty)),
+            ([MAGIC, 1, 0], Err(ProbeError::Empty)),
+            ([MAGIC, 3, 3], Err(ProbeError::Unknown(MmioError::UnsupportedVersion(3)))),
+            ([0, 0, 0], Err(ProbeError::Unknown(MmioError::BadMagic(0)))),
+            ([u32::MAX; 3], Err(ProbeError::Unknown(MmioError::BadMagic(u32::MAX)))),
+        ];
+        for (head, expected) in cases {
+            let mut registers = [0_u32; 128];
+            registers[..3].copy_from_slice(&head);
+            let start = registers.as_mut_ptr().expose_provenance() as u64;
+            let window = start..start + 512;
+            // SAFETY: the window is an array of this test's.
+            let probed = unsafe { probe(start, 512, slice::from_ref(&window)) };
+            let probed = probed.map(|device| (device.version(), device.device_type()));
+            assert_eq!(probed, expected);
+        }
+    }
+
+    #[test]
+    fn does_not_touch_what_is_not_a_window() {
+        let mut registers = [0_u32; 128];
+        let start = registers.as_mut_ptr().expose_provenance() as u64;
+        let window = start..start + 512;
+        let cases = [
+            (start + 4, 512),
+            (start - 4, 512),
+            (start + 2, 256),
+            (start, 252),
+            (0, 512),
+            (start, u64::MAX),
+        ];
+        for (address, len) in cases {
+            // SAFETY: the window is an array of this test's.
+            let probed = unsafe { probe(address, len, slice::from_ref(&window)) };
+            assert_eq!(probed.map(|_| ()), Err(ProbeError::OutOfWindow), "{len} at {address:#x}");
+        }
+    }
+}

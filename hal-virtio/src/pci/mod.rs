@@ -16,6 +16,8 @@
 //! Hypervisor have done before an image starts.
 
 mod capability;
+#[cfg(test)]
+mod fake;
 mod msix;
 mod transport;
 mod walk;

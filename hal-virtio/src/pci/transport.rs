@@ -374,3 +374,204 @@ pub(super) const fn words(value: u64) -> [u32; 2] {
     #[expect(clippy::cast_possible_truncation, reason = "each half has 32 bits")]
     [value as u32, (value >> 32) as u32]
 }
+
+#[cfg(test)]
+mod tests {
+    use core::slice;
+
+    use virtio_drivers::transport::Transport as _;
+
+    use super::super::fake::{Bus, Registers};
+    use super::*;
+
+    const AT: Address = Address { bus: 3, device: 0, function: 0 };
+    const MESSAGE: Message = Message { address: 0xFEE0_1000, data: 0x41 };
+
+    // Where the device below has its structures in its one page of registers.
+    const ISR: usize = 0x100;
+    const SPECIFIC: usize = 0x200;
+    const NOTIFY: usize = 0x300;
+    const TABLE: usize = 0x800;
+
+    /// Offsets of capabilities in configuration space: MSI-X, then common, notify, ISR, specific.
+    const MSIX_AT: usize = 0x98;
+    const VENDOR_AT: [usize; 4] = [0x40, 0x50, 0x68, 0x78];
+
+    /// A change to a function's configuration space.
+    type Change = fn(&mut [u32; 64]);
+
+    /// A console as QEMU makes it, but with all its registers in one page.
+    fn console(registers: &mut Registers) -> Bus {
+        let mut bus = Bus::default();
+        let space = bus.function(AT);
+        let base = registers.window().start;
+        space[0] = 0x1043_1AF4;
+        space[1] = 0x0010_0001;
+        space[4 + 4] = u32::try_from(base & 0xFFFF_FFFF).unwrap() | 0b1100;
+        space[4 + 5] = u32::try_from(base >> 32).unwrap();
+        space[13] = u32::try_from(MSIX_AT).unwrap();
+        space[15] = 0x010B;
+        space[MSIX_AT / 4] = 0x0002_0011 | u32::try_from(VENDOR_AT[0]).unwrap() << 8;
+        space[MSIX_AT / 4 + 1] = u32::try_from(TABLE).unwrap() | 4;
+        let structures = [(1, 0, 0x38), (2, NOTIFY, 0x100), (3, ISR, 1), (4, SPECIFIC, 12)];
+        for (index, (kind, offset, len)) in structures.into_iter().enumerate() {
+            let at = VENDOR_AT[index] / 4;
+            let next = VENDOR_AT.get(index + 1).copied().unwrap_or(0);
+            space[at] = 0x0014_0009 | u32::try_from(next).unwrap() << 8 | kind << 24;
+            space[at + 1] = 4;
+            space[at + 2] = u32::try_from(offset).unwrap();
+            space[at + 3] = len;
+        }
+        space[VENDOR_AT[1] / 4 + 4] = 4;
+        registers.write(0x12, 6);
+        registers.write(0x18, 64);
+        bus
+    }
+
+    fn open(
+        bus: &mut Bus,
+        registers: &mut Registers,
+        message: Option<Message>,
+    ) -> Result<Transport, OpenError> {
+        let window = registers.window();
+        // SAFETY: the window is the registers' memory, which the test uses in turn with the driver.
+        unsafe { Transport::open(bus, AT, slice::from_ref(&window), message) }
+    }
+
+    #[test]
+    fn opens_a_device_with_its_message() {
+        let mut registers = Registers::new();
+        let mut bus = console(&mut registers);
+        let transport = open(&mut bus, &mut registers, Some(MESSAGE)).unwrap();
+        assert_eq!(transport.device_type(), DeviceType::Console);
+        assert_eq!(transport.interrupt(), Interrupt::Message);
+        let space = bus.function(AT);
+        assert_eq!(
+            space[1], 0x0407,
+            "I/O as before, memory, bus master, no line; status not cleared"
+        );
+        assert_eq!(space[MSIX_AT / 4] >> 30, 0b10, "enabled and not masked");
+        assert_eq!(registers.read(TABLE, 8), 0xFEE0_1000);
+        assert_eq!(registers.read(TABLE + 8, 4), 0x41);
+        assert_eq!(registers.read(TABLE + 12, 4), 0, "not masked");
+    }
+
+    #[test]
+    fn falls_back_to_the_line() {
+        let mut registers = Registers::new();
+        let cases: [(Change, Option<Message>, Interrupt); 4] = [
+            (|space| space[MSIX_AT / 4] |= 1 << 31, None, Interrupt::Line(11)),
+            (|space| space[13] = 0x40, Some(MESSAGE), Interrupt::Line(11)),
+            (|space| space[15] = 0x000B, None, Interrupt::None),
+            (|space| space[15] = 0x01FF, None, Interrupt::None),
+        ];
+        for (change, message, expected) in cases {
+            let mut bus = console(&mut registers);
+            change(bus.function(AT));
+            let transport = open(&mut bus, &mut registers, message).unwrap();
+            assert_eq!(transport.interrupt(), expected);
+            let space = bus.function(AT);
+            assert_eq!(space[1] & 1 << 10, 0, "the line is not disabled");
+            assert_eq!(space[MSIX_AT / 4] >> 31, 0, "MSI-X is off, even if it was on");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_trust() {
+        const COMMON: usize = VENDOR_AT[0] / 4;
+        const NOTIFY_CAP: usize = VENDOR_AT[1] / 4;
+        const SPECIFIC_CAP: usize = VENDOR_AT[3] / 4;
+        let cases: [(&str, Change, OpenError); 17] = [
+            ("other vendor", |s| s[0] = 0x1043_8086, OpenError::NotVirtio),
+            ("no virtio device", |s| s[0] = 0x1040_1AF4, OpenError::NotVirtio),
+            ("no list", |s| s[1] = 0, OpenError::NotModern),
+            ("list in the header", |s| s[13] = 0x3C, OpenError::NotModern),
+            ("circular list", |s| s[MSIX_AT / 4] = 0x9811, OpenError::NotModern),
+            ("capability too short", |s| s[COMMON] = 0x010C_5009, OpenError::NotModern),
+            (
+                "capability at the end",
+                |s| {
+                    s[13] = 0xFC;
+                    s[63] = 0x0110_0009;
+                },
+                OpenError::NotModern,
+            ),
+            ("no such register", |s| s[COMMON + 1] = 6, OpenError::BadBar),
+            ("upper half", |s| s[COMMON + 1] = 5, OpenError::BadBar),
+            ("not placed", |s| s[COMMON + 1] = 0, OpenError::BadBar),
+            ("for ports", |s| s[4 + 4] |= 1, OpenError::BadBar),
+            ("elsewhere", |s| s[4 + 4] ^= 0x1000, OpenError::OutOfWindow),
+            ("beyond the window", |s| s[COMMON + 2] = 0xFE0, OpenError::OutOfWindow),
+            ("beyond all addresses", |s| s[NOTIFY_CAP + 3] = u32::MAX, OpenError::OutOfWindow),
+            ("too short", |s| s[COMMON + 3] = 0x37, OpenError::OutOfWindow),
+            ("misaligned", |s| s[COMMON + 2] = 2, OpenError::OutOfWindow),
+            ("specific beyond", |s| s[SPECIFIC_CAP + 3] = 0x1000, OpenError::OutOfWindow),
+        ];
+        let mut registers = Registers::new();
+        for (name, change, expected) in cases {
+            let mut bus = console(&mut registers);
+            change(bus.function(AT));
+            let opened = open(&mut bus, &mut registers, Some(MESSAGE)).map(|_| ());
+            assert_eq!(opened, Err(expected), "{name}");
+            assert!(bus.reads < 200, "{name}: {} reads", bus.reads);
+        }
+    }
+
+    #[test]
+    fn sets_queues_up_and_notifies_them_where_they_were_then() {
+        let mut registers = Registers::new();
+        let mut bus = console(&mut registers);
+        let mut transport = open(&mut bus, &mut registers, Some(MESSAGE)).unwrap();
+        assert_eq!(transport.max_queue_size(5), 64);
+        assert_eq!(transport.max_queue_size(6), 0, "there are 6");
+        registers.write(0x1E, 3);
+        registers.write(0x1A, 0xFFFF);
+        transport.queue_set(4, 8, 0x1_2345_6000, 0x2_0000_0080, 0x3_0000_1000);
+        assert_eq!(registers.read(0x16, 2), 4);
+        assert_eq!(registers.read(0x18, 2), 8);
+        assert_eq!(registers.read(0x1A, 2), 0, "vector");
+        assert_eq!(registers.read(0x1C, 2), 1, "enabled");
+        assert_eq!(registers.read(0x20, 8), 0x1_2345_6000);
+        assert_eq!(registers.read(0x28, 8), 0x2_0000_0080);
+        assert_eq!(registers.read(0x30, 8), 0x3_0000_1000);
+
+        registers.write(0x1E, 0xFFFF);
+        transport.notify(4);
+        assert_eq!(registers.read(NOTIFY + 3 * 4, 2), 4);
+        assert_eq!(transport.max_queue_size(3), 0, "it could not be notified");
+        transport.queue_set(3, 8, 0, 0, 0);
+        transport.notify(3);
+        transport.notify(2);
+        transport.notify(0xFFFF);
+    }
+
+    #[test]
+    fn vectors_come_with_queues_and_start() {
+        let mut registers = Registers::new();
+        let mut bus = console(&mut registers);
+        let mut transport = open(&mut bus, &mut registers, Some(MESSAGE)).unwrap();
+        registers.write(0x10, 0xFFFF);
+        transport.set_status(DeviceStatus::ACKNOWLEDGE);
+        assert_eq!(registers.read(0x10, 2), 0xFFFF);
+        transport.set_status(DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER_OK);
+        assert_eq!(registers.read(0x10, 2), 0);
+        assert_eq!(registers.read(0x14, 1), 5);
+        assert!(transport.get_status().contains(DeviceStatus::DRIVER_OK));
+    }
+
+    #[test]
+    fn reads_configuration_only_where_it_is() {
+        let mut registers = Registers::new();
+        registers.write(SPECIFIC + 4, 31);
+        let mut bus = console(&mut registers);
+        let mut transport = open(&mut bus, &mut registers, None).unwrap();
+        assert_eq!(transport.read_config_space::<u32>(4), Ok(31));
+        assert_eq!(transport.read_config_space::<u16>(10), Ok(0));
+        transport.write_config_space::<u32>(8, 7).unwrap();
+        assert_eq!(registers.read(SPECIFIC + 8, 4), 7);
+        for offset in [9, 12, 1, usize::MAX] {
+            let too_small = Err(virtio_drivers::Error::ConfigSpaceTooSmall);
+            assert_eq!(transport.read_config_space::<u32>(offset), too_small, "{offset}");
+        }
+    }
+}

@@ -146,3 +146,102 @@ fn halves(value: u32) -> (u16, u16) {
     let [a, b, c, d] = value.to_le_bytes();
     (u16::from_le_bytes([c, d]), u16::from_le_bytes([a, b]))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::super::fake::Bus;
+    use super::*;
+
+    const NETWORK: u32 = 0x1041_1AF4;
+    const CONSOLE: u32 = 0x1043_1AF4;
+    const TRANSITIONAL_CONSOLE: u32 = 0x1003_1AF4;
+    const MULTIFUNCTION: u32 = 0x80 << 16;
+    const BRIDGE: u32 = 0x01 << 16;
+
+    fn add(bus: &mut Bus, at: (u8, u8, u8), id: u32, header: u32, secondary: u8) {
+        let (number, device, function) = at;
+        let space = bus.function(Address { bus: number, device, function });
+        space[0] = id;
+        space[3] = header;
+        space[6] = u32::from(secondary) << 8;
+    }
+
+    fn consoles(bus: &mut Bus) -> Vec<(u8, u8, u8)> {
+        let mut walk = Walk::new();
+        core::iter::from_fn(|| walk.next_virtio(bus, DeviceType::Console))
+            .map(|address| (address.bus, address.device, address.function))
+            .collect()
+    }
+
+    #[test]
+    fn finds_consoles_of_both_kinds_and_behind_bridges() {
+        let mut bus = Bus::default();
+        add(&mut bus, (0, 0, 0), 0x1237_8086, 0, 0);
+        add(&mut bus, (0, 2, 0), TRANSITIONAL_CONSOLE, 0, 0);
+        add(&mut bus, (0, 3, 0), NETWORK, 0, 0);
+        // A multifunction device of root ports, as libvirt makes them, and a bridge behind one.
+        add(&mut bus, (0, 4, 0), 0x000C_1B36, MULTIFUNCTION | BRIDGE, 1);
+        add(&mut bus, (0, 4, 5), 0x000C_1B36, MULTIFUNCTION | BRIDGE, 2);
+        add(&mut bus, (2, 0, 0), 0x000E_1B36, BRIDGE, 70);
+        add(&mut bus, (70, 31, 0), CONSOLE, 0, 0);
+        add(&mut bus, (1, 0, 0), CONSOLE, 0, 0);
+        assert_eq!(consoles(&mut bus), [(0, 2, 0), (1, 0, 0), (70, 31, 0)]);
+    }
+
+    #[test]
+    fn does_not_see_functions_that_are_not_there() {
+        let mut bus = Bus::default();
+        // Not a multifunction device: reading function 1 may show function 0 again.
+        add(&mut bus, (0, 1, 0), CONSOLE, 0, 0);
+        add(&mut bus, (0, 1, 1), CONSOLE, 0, 0);
+        // No bridge leads here.
+        add(&mut bus, (9, 0, 0), CONSOLE, 0, 0);
+        // Another vendor's, and no device.
+        add(&mut bus, (0, 5, 0), 0x1043_8086, 0, 0);
+        add(&mut bus, (0, 6, 0), 0, 0, 0);
+        assert_eq!(consoles(&mut bus), [(0, 1, 0)]);
+    }
+
+    #[test]
+    fn ends_whatever_bridges_say() {
+        let mut bus = Bus::default();
+        for number in 0..=u8::MAX {
+            for device in 0..DEVICES {
+                // To themselves, to each other, to all buses.
+                let secondary = number.wrapping_mul(31).wrapping_add(device);
+                add(&mut bus, (number, device, 0), 0x000C_1B36, BRIDGE, secondary);
+            }
+        }
+        let mut walk = Walk::new();
+        let mut count = 0;
+        while walk.next(&mut bus).is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 256 * 32);
+        assert_eq!(walk.next(&mut bus), None);
+    }
+
+    #[test]
+    fn knows_the_kinds() {
+        let kind = |device| {
+            Function { address: Address { bus: 0, device: 0, function: 0 }, vendor: 0x1AF4, device }
+                .virtio_kind()
+        };
+        for (device, expected) in [
+            (0x1000, Some(DeviceType::Network)),
+            (0x1002, Some(DeviceType::MemoryBalloon)),
+            (0x1003, Some(DeviceType::Console)),
+            (0x1041, Some(DeviceType::Network)),
+            (0x1042, Some(DeviceType::Block)),
+            (0x1043, Some(DeviceType::Console)),
+            (0x103F, None),
+            (0x1040, None),
+            (0xFFFF, None),
+            (0, None),
+        ] {
+            assert_eq!(kind(device), expected, "{device:#x}");
+        }
+    }
+}
