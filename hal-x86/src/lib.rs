@@ -74,6 +74,7 @@ pub mod memory;
 pub mod pci;
 pub mod ports;
 pub mod power;
+mod relax;
 pub mod rtc;
 pub mod tsc;
 pub mod uart;

@@ -3,14 +3,13 @@
 //! Off is ACPI's S5, and a machine without it cannot be switched off: [`Power::can_power_off`] tells before anybody promises.
 //! A reset has a ladder of ways down to one that always works, the triple fault.
 
-use core::hint;
-
 use x86_64::instructions::{hlt, interrupts};
 
 use crate::acpi::{ResetRegister, SleepRegisters, SleepState, SleepTypes, Tables};
 use crate::descriptors::triple_fault;
 use crate::memory::{IdentityMap, PhysicalMemory, Registers};
 use crate::ports::{Hardware, Ports};
+use crate::relax::relax;
 
 /// The chipset's reset control register, of PIIX, ICH and all since.
 const RESET_CONTROL: u16 = 0xcf9;
@@ -23,10 +22,8 @@ const KEYBOARD_INPUT_FULL: u8 = 1 << 1;
 /// Pulse output line 0, which resets the processor.
 const KEYBOARD_PULSE_RESET: u8 = 0xfe;
 
-/// A port that answers on every PC and does nothing; a read takes from 40 ns (emulated) to 1 µs (real).
-const DELAY: u16 = 0x80;
-/// Reads of [`DELAY`] before the next way is tried.
-const PATIENCE: u32 = 500_000;
+/// Pauses before the next way is tried: at least 4 ms. A reset takes a moment to arrive, and the processor runs on meanwhile.
+const PATIENCE: u32 = 2_000;
 
 /// The ways to switch the machine off and to reset it.
 #[derive(Debug)]
@@ -83,25 +80,24 @@ impl<P: Ports, R: Registers> Power<P, R> {
     fn try_reset(&mut self) {
         if let Some(reset) = &self.reset {
             reset.write(&self.ports, &self.registers);
-            self.wait();
+            wait();
         }
         // A hard reset starts when RST_CPU rises while SYS_RST is set.
         self.ports.write_u8(RESET_CONTROL, RESET_CONTROL_SYSTEM);
         self.ports.write_u8(RESET_CONTROL, RESET_CONTROL_SYSTEM | RESET_CONTROL_CPU);
-        self.wait();
+        wait();
         let mut polls = 0..PATIENCE;
         while self.ports.read_u8(KEYBOARD) & KEYBOARD_INPUT_FULL != 0 && polls.next().is_some() {
-            hint::spin_loop();
+            relax();
         }
         self.ports.write_u8(KEYBOARD, KEYBOARD_PULSE_RESET);
-        self.wait();
+        wait();
     }
+}
 
-    /// A reset takes a moment to arrive, and the processor runs on meanwhile.
-    fn wait(&self) {
-        for _ in 0..PATIENCE {
-            self.ports.read_u8(DELAY);
-        }
+fn wait() {
+    for _ in 0..PATIENCE {
+        relax();
     }
 }
 

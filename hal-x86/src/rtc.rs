@@ -7,6 +7,7 @@ use bitflags::bitflags;
 
 use crate::civil::Civil;
 use crate::ports::{Hardware, Ports};
+use crate::relax::relax;
 
 /// Number of the register that the next access to [`DATA`] goes to. Bit 7 masks NMIs on PCs; it is left clear.
 const INDEX: u16 = 0x70;
@@ -31,8 +32,8 @@ const UPDATE_IN_PROGRESS: u8 = 1 << 7;
 /// The half of the day in 12-hour mode.
 const PM: u8 = 1 << 7;
 
-/// An update takes at most 1984 µs and is announced 244 µs before. A poll takes from 80 ns (emulated) to 2 µs (real).
-const UPDATE_POLLS: u32 = 100_000;
+/// Looks, with a pause each, within which an update must end, which takes at most 2228 µs with its announcement.
+const UPDATE_POLLS: u32 = 5_000;
 /// Readings that may differ before the clock counts as broken. Two in a row only do where a second began between them.
 const READINGS: u32 = 8;
 
@@ -191,6 +192,7 @@ impl<P: Ports> Rtc<P> {
             if self.register(register::A) & UPDATE_IN_PROGRESS == 0 {
                 return Ok(());
             }
+            relax();
         }
         Err(RtcError::Unstable)
     }

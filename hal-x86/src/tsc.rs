@@ -11,9 +11,8 @@
 //! most as long as that bracket. The error of the rate is below (half of both brackets + one reference tick) / window, with
 //! these numbers: 63 ppm + 14 ppm (PM timer) or 42 ppm (PIT) at worst, and a fifth of that as a rule.
 
-use core::hint;
-
 use crate::ports::{Hardware, Ports};
+use crate::relax::relax;
 
 /// Length of a measurement, µs.
 const WINDOW_US: u64 = 20_000;
@@ -23,15 +22,15 @@ const BRACKET_SHARE: u64 = 8_000;
 const SAMPLES: u32 = 8;
 /// Measurements that may fail for being too long for the reference before it is given up.
 const ATTEMPTS: u32 = 4;
-/// Readings without a change after which a reference counts as dead. One takes at least 40 ns, a tick less than 1 µs.
-const DEAD_READINGS: u32 = 1_000;
-/// Readings after which a measurement ends whatever the reference says.
-const MAX_READINGS: u32 = 4_000_000;
-/// A second of the CMOS clock must end before that many readings (hundreds of ns each) or that many ticks, whichever is later.
-const RTC_READINGS: u32 = 1_000_000;
+/// Looks without a change, with a pause each, after which a reference counts as dead: hundreds of its ticks.
+const DEAD_READINGS: u32 = 100;
+/// Looks after which a measurement ends whatever the reference says.
+const MAX_READINGS: u32 = 100_000;
+/// A second of the CMOS clock must end within so many looks or so many ticks, whichever is later.
+const RTC_READINGS: u32 = 100_000;
 const RTC_TICKS: u64 = 10_000_000_000;
-/// Readings within which its update must end, of 2.2 ms.
-const RTC_UPDATE_READINGS: u32 = 100_000;
+/// Looks within which an update of it must end, of 2.2 ms.
+const RTC_UPDATE_READINGS: u32 = 5_000;
 /// What a processor's counter can be: 10 MHz to 20 GHz. Outside of it the measurement was disturbed.
 const PLAUSIBLE_HZ: core::ops::RangeInclusive<u64> = 10_000_000..=20_000_000_000;
 
@@ -203,7 +202,7 @@ fn measure_once<R: Reference>(reference: &R, counter: &impl Counter) -> Result<T
             if passed == 0 && reading > DEAD_READINGS {
                 return Err(Failure::Dead);
             }
-            hint::spin_loop();
+            relax();
             continue;
         }
         let best = end.map_or(sample, |end| end.closer(sample));
@@ -295,41 +294,39 @@ impl<P: Ports> Reference for Pit<'_, P> {
     }
 }
 
-/// Measures from one change of the CMOS clock's seconds to the next.
+/// Measures from one update of the CMOS clock to the next.
 fn measure_seconds(ports: &impl Ports, counter: &impl Counter) -> Option<Tsc> {
-    let start = next_second(ports, counter)?;
-    let end = next_second(ports, counter)?;
+    let start = next_update(ports, counter)?;
+    let end = next_update(ports, counter)?;
     Tsc::measured(end.middle().saturating_sub(start.middle()), NANOS_PER_SECOND)
 }
 
-/// Waits for the seconds to change. The bracket is the last reading before and the first after; on hardware the clock's update
-/// of 2.2 ms lies within, at either end of the measurement alike.
-fn next_second(ports: &impl Ports, counter: &impl Counter) -> Option<Sample> {
-    let (mut before, old) = steady_second(ports, counter)?;
-    let (start, mut readings) = (before, 0u32);
-    while readings < RTC_READINGS || before.saturating_sub(start) < RTC_TICKS {
-        let (next, second) = steady_second(ports, counter)?;
-        if second != old {
-            return Some(Sample { before, after: counter.ticks(), count: 0 });
-        }
-        before = next;
-        readings = readings.saturating_add(1);
-    }
-    None
-}
-
-/// The seconds register outside of an update, and the ticks before it was read.
-fn steady_second(ports: &impl Ports, counter: &impl Counter) -> Option<(u64, u8)> {
+/// Waits for an update of the CMOS clock to be announced: that happens at the same part of every second, while its end may be
+/// late under emulation. The bracket is the last look without it and the first with it.
+fn next_update(ports: &impl Ports, counter: &impl Counter) -> Option<Sample> {
     const UPDATE_IN_PROGRESS: u8 = 1 << 7;
     let register = |index| {
         ports.write_u8(0x70, index);
         ports.read_u8(0x71)
     };
-    for _ in 0..RTC_UPDATE_READINGS {
-        let ticks = counter.ticks();
-        if register(0x0a) & UPDATE_IN_PROGRESS == 0 {
-            return Some((ticks, register(0x00)));
+    let updating = || register(0x0a) & UPDATE_IN_PROGRESS != 0;
+    let mut polls = 0..RTC_UPDATE_READINGS;
+    while updating() {
+        polls.next()?;
+        relax();
+    }
+    let second = register(0x00);
+    let start = counter.ticks();
+    let (mut before, mut readings) = (start, 0u32);
+    while readings < RTC_READINGS || before.saturating_sub(start) < RTC_TICKS {
+        let next = counter.ticks();
+        // The announcement lasts 244 µs, and can be missed where the processor is held up.
+        if updating() || register(0x00) != second {
+            return Some(Sample { before, after: counter.ticks(), count: 0 });
         }
+        before = next;
+        readings = readings.saturating_add(1);
+        relax();
     }
     None
 }

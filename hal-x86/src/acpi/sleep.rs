@@ -1,13 +1,12 @@
 //! Sleep states and reset: the registers, and what to write to them.
 
-use core::hint;
-
 use crate::acpi::{Fadt, Register};
 use crate::memory::Registers;
 use crate::ports::Ports;
+use crate::relax::relax;
 
-/// Readings of a register while the machine falls asleep or changes its mode. One takes from 40 ns (emulated) to 1 µs (real).
-const POLLS: u32 = 2_000_000;
+/// Looks at a register, with a pause each, while the machine falls asleep or changes its mode: at least 40 ms.
+const POLLS: u32 = 20_000;
 
 /// A sleep state that a guest may enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl SleepRegisters {
                 control.write_u8(types.a << 2 | SLEEP_ENABLE, ports, memory);
                 for _ in 0..POLLS {
                     control.read_u8(ports, memory);
-                    hint::spin_loop();
+                    relax();
                 }
             }
         }
@@ -116,7 +115,7 @@ fn enter_pm1(
         ports.write_u8(port, value);
         let mut polls = 0..POLLS;
         while ports.read_u16(a) & SCI_EN == 0 && polls.next().is_some() {
-            hint::spin_loop();
+            relax();
         }
     }
     let value = |port: u16, sleep_type: u8| {
@@ -135,7 +134,7 @@ fn enter_pm1(
     }
     for _ in 0..POLLS {
         ports.read_u16(a);
-        hint::spin_loop();
+        relax();
     }
 }
 

@@ -9,6 +9,7 @@ use uart_16550::spec::FIFO_SIZE;
 use uart_16550::spec::registers::{FCR, LSR, offsets};
 
 use crate::ports::Ports;
+use crate::relax::relax;
 
 const DATA: u8 = offset(offsets::DATA);
 const FIFO_CONTROL: u8 = offset(offsets::FCR);
@@ -16,9 +17,9 @@ const LINE_STATUS: u8 = offset(offsets::LSR);
 
 /// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up and one after.
 const EARLY_BYTES: usize = 2 * (FIFO_SIZE + 1);
-/// Reads of the line status until a transmitter that does not empty is left alone. One takes from 40 ns (emulated) to 1 µs
-/// (real), and 16 characters at 9600 baud, which firmware may have left there, 17 ms.
-const START_POLLS: u32 = 500_000;
+/// Looks at the line status, with a pause each, until a transmitter that does not empty is left alone: at least the 17 ms of
+/// 16 characters at 9600 baud, which firmware may have left there.
+const START_POLLS: u32 = 10_000;
 
 /// Errors of a serial line since it was opened; the counts stop at their ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,6 +134,8 @@ impl<P: Ports> Backend for Line<P> {
                     self.start_polls = Some(polls.saturating_sub(1));
                     if polls == 0 {
                         status |= LSR::TRANSMITTER_EMPTY;
+                    } else if !status.contains(LSR::TRANSMITTER_EMPTY) {
+                        relax();
                     }
                 }
                 status.bits()
