@@ -110,7 +110,7 @@ impl Tsc {
     /// Measures the rate of the processor's counter; takes about 20 ms.
     ///
     /// The reference is the first that runs of: the PM timer, whose port the FADT tells ([`crate::acpi::Fadt::pm_timer`]) and
-    /// which is the finest; the PIT; the CMOS clock, which takes up to two seconds.
+    /// which is the finest; the PIT; the CMOS clock, which takes two seconds, or up to five.
     ///
     /// # Errors
     ///
@@ -294,11 +294,20 @@ impl<P: Ports> Reference for Pit<'_, P> {
     }
 }
 
-/// Measures from one update of the CMOS clock to the next.
+/// Measures from one update of the CMOS clock to the next; some more where the host was noisy.
 fn measure_seconds(ports: &impl Ports, counter: &impl Counter) -> Option<Tsc> {
-    let start = next_update(ports, counter)?;
-    let end = next_update(ports, counter)?;
-    Tsc::measured(end.middle().saturating_sub(start.middle()), NANOS_PER_SECOND)
+    let mut start = next_update(ports, counter)?;
+    let mut measured = None;
+    for _ in 0..ATTEMPTS {
+        let end = next_update(ports, counter)?;
+        let ticks = end.middle().saturating_sub(start.middle());
+        measured = Tsc::measured(ticks, NANOS_PER_SECOND).or(measured);
+        if start.bracket().saturating_add(end.bracket()) <= ticks / BRACKET_SHARE {
+            break;
+        }
+        start = end;
+    }
+    measured
 }
 
 /// Waits for an update of the CMOS clock to be announced: that happens at the same part of every second, while its end may be
