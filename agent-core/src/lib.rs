@@ -53,3 +53,8 @@ pub use command::{COMMANDS, Command, Field, Needs, Response, Type};
 pub use limits::Buffers;
 pub use policy::Policy;
 pub use wire::ReplyWriter;
+
+/// The README's example must compile.
+#[cfg(doctest)]
+#[doc = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))]
+struct Readme;
