@@ -54,6 +54,7 @@ pub(crate) struct Device {
     /// Statuses that the driver has written, in order.
     pub(crate) statuses: Vec<DeviceStatus>,
     queues: BTreeMap<u16, Queue>,
+    is_scribbled: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -92,6 +93,7 @@ impl Device {
             notified: Vec::new(),
             statuses: Vec::new(),
             queues: BTreeMap::new(),
+            is_scribbled: false,
         }
     }
 
@@ -114,7 +116,10 @@ impl Device {
 
     /// Takes a buffer from a queue.
     pub(crate) fn take(&mut self, index: u16) -> Option<Buffer> {
-        if self.available(index) == 0 || !self.status.contains(DeviceStatus::DRIVER_OK) {
+        if self.is_scribbled
+            || self.available(index) == 0
+            || !self.status.contains(DeviceStatus::DRIVER_OK)
+        {
             return None;
         }
         let queue = self.queues.get_mut(&index)?;
@@ -132,6 +137,19 @@ impl Device {
             len: u32::from_le_bytes(fields[8..].try_into().unwrap()),
             is_writable: flags & 2 != 0,
         })
+    }
+
+    /// Overwrites a halfword of the part of a queue that the device writes, or of the parts that it should not; what it
+    /// would find there itself it does not look at any longer.
+    pub(crate) fn scribble(&mut self, index: u16, part: usize, offset: u64, value: u16) {
+        let queue = self.queues[&index];
+        self.is_scribbled |= !part.is_multiple_of(3);
+        let (start, len) = [
+            (queue.used, 6 + 8 * u64::from(queue.size)),
+            (queue.available, 6 + 2 * u64::from(queue.size)),
+            (queue.descriptors, 16 * u64::from(queue.size)),
+        ][part % 3];
+        halfword(start + (offset % (len / 2)) * 2).store(value, Ordering::Relaxed);
     }
 
     /// Returns a descriptor to the driver, claiming to have written `len` bytes.
@@ -219,6 +237,7 @@ impl Transport for FakeTransport {
         device.statuses.push(status);
         if status.is_empty() {
             device.queues.clear();
+            device.is_scribbled = false;
             device.interrupt = InterruptStatus::empty();
             device.resetting = Some(device.reset_reads.unwrap_or(u32::MAX));
         } else {

@@ -86,6 +86,9 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
     ///
     /// The device has the slot, or there is nothing to give. That does not happen unless its records are corrupt.
     pub(crate) fn give(&mut self, slot: usize, len: usize) -> Result<(), Misbehaved> {
+        if self.has_given(slot) {
+            return Err(Misbehaved);
+        }
         let mut buffer = self.buffer(slot, len).ok_or(Misbehaved)?;
         let carried = Carried {
             slot: u16::try_from(slot).map_err(|_| Misbehaved)?,
@@ -115,10 +118,8 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         let Some(token) = self.queue.peek_used() else {
             return Ok(None);
         };
-        let place = self.carried.get_mut(usize::from(token)).ok_or(Misbehaved)?;
-        let carried = place.take().ok_or(Misbehaved)?;
+        let carried = self.carried.get(usize::from(token)).copied().flatten().ok_or(Misbehaved)?;
         let (slot, given_len) = (usize::from(carried.slot), usize::from(carried.len));
-        *self.given.get_mut(slot).ok_or(Misbehaved)? = false;
         let mut buffer = self.buffer(slot, given_len).ok_or(Misbehaved)?;
         let len = match self.direction {
             // SAFETY: this is the buffer that was given with this token, and the device, having returned it, is done.
@@ -130,13 +131,16 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         }
         // The ring is in memory that the device can write: between the two looks it may have named another token.
         .map_err(|_| Misbehaved)?;
+        self.carried[usize::from(token)] = None;
+        self.given[slot] = false;
         let len = usize::try_from(len).map_or(given_len, |len| len.min(given_len));
         Ok(Some(Returned { slot, len }))
     }
 
     /// Copies what is at `offset` in a slot to `bytes` and returns how many bytes: none while the device has the slot.
     pub(crate) fn read(&self, slot: usize, offset: usize, bytes: &mut [u8]) -> usize {
-        let Some((region, start, len)) = self.place(slot, offset, bytes.len()) else {
+        let place = self.place(slot, offset, bytes.len()).filter(|_| !self.has_given(slot));
+        let Some((region, start, len)) = place else {
             return 0;
         };
         bytes.get_mut(..len).map_or(0, |bytes| region.copy_out(start, bytes))
@@ -144,7 +148,8 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
 
     /// Copies `bytes` to `offset` in a slot and returns how many: none while the device has the slot.
     pub(crate) fn write(&mut self, slot: usize, offset: usize, bytes: &[u8]) -> usize {
-        let Some((region, start, len)) = self.place(slot, offset, bytes.len()) else {
+        let place = self.place(slot, offset, bytes.len()).filter(|_| !self.has_given(slot));
+        let Some((region, start, len)) = place else {
             return 0;
         };
         bytes.get(..len).map_or(0, |bytes| region.copy_in(start, bytes))
@@ -181,9 +186,13 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
 
     /// Where in the region the bytes at `offset` in a slot are, and how many of `len` there are: at least one.
     fn place(&self, slot: usize, offset: usize, len: usize) -> Option<(&Region<H>, usize, usize)> {
-        let is_ours = !*self.given.get(slot)?;
         let len = len.min(self.slot_bytes.checked_sub(offset)?);
-        let region = self.region.as_ref().filter(|_| is_ours && len > 0)?;
+        let region = self.region.as_ref().filter(|_| slot < SIZE && len > 0)?;
         Some((region, slot * self.slot_bytes + offset, len))
+    }
+
+    /// Whether the device has the slot.
+    fn has_given(&self, slot: usize) -> bool {
+        self.given.get(slot).is_some_and(|&given| given)
     }
 }

@@ -196,9 +196,10 @@ impl core::fmt::Debug for Name {
 #[cfg(feature = "defmt")]
 impl defmt::Format for Name {
     fn format(&self, f: defmt::Formatter<'_>) {
-        match self.as_str() {
-            Some(name) => defmt::write!(f, "{=str:?}", name),
-            None => defmt::write!(f, "{=[u8]:x}", self.as_bytes()),
+        if let Some(name) = self.as_str() {
+            defmt::write!(f, "{=str:?}", name);
+        } else {
+            defmt::write!(f, "{=[u8]:x}", self.as_bytes());
         }
     }
 }

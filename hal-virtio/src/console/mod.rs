@@ -97,7 +97,7 @@ pub enum Event {
 /// A virtio console on a transport.
 ///
 /// `PORTS` ports (numbers 0 to `PORTS - 1`) can be used; an open port has `RX` receive and `TX` transmit buffers of
-/// 4 KiB. `RX` and `TX` are powers of two. With the defaults a console takes 21 pages of DMA memory and 8 more for
+/// 4 KiB. `RX` and `TX` are powers of two. With the defaults a console takes 22 pages of DMA memory and 8 more for
 /// each open port.
 pub struct Console<
     H: Hal,

@@ -32,6 +32,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Port<'_, H, T, RX, 
     ///
     /// The device broke the rules of the queue.
     pub fn is_drained(&mut self) -> Result<bool, Error> {
+        self.health.check()?;
         let drained = self.link.is_drained();
         self.health.note(drained)
     }
@@ -43,6 +44,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> ErrorType for Port<
 
 impl<H: Hal, T: Transport, const RX: usize, const TX: usize> ReadReady for Port<'_, H, T, RX, TX> {
     fn read_ready(&mut self) -> Result<bool, Error> {
+        self.health.check()?;
         let ready = self.link.has_unread(self.transport);
         self.health.note(ready)
     }
@@ -51,6 +53,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> ReadReady for Port<
 impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Read for Port<'_, H, T, RX, TX> {
     /// Copies what has been received. 0 bytes is not the end: nothing is there at the moment.
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Error> {
+        self.health.check()?;
         let copied = self.link.read(self.transport, bytes);
         self.health.moved |= matches!(copied, Ok(1..));
         self.health.note(copied)
@@ -59,6 +62,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Read for Port<'_, H
 
 impl<H: Hal, T: Transport, const RX: usize, const TX: usize> WriteReady for Port<'_, H, T, RX, TX> {
     fn write_ready(&mut self) -> Result<bool, Error> {
+        self.health.check()?;
         let ready = self.link.has_room();
         self.health.note(ready)
     }
@@ -71,6 +75,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Write for Port<'_, 
     ///
     /// [`Error::Full`] without room, as the trait does not allow 0 bytes to say so.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        self.health.check()?;
         let taken = match self.link.write(self.transport, bytes) {
             Ok(0) if !bytes.is_empty() => Err(Error::Full),
             taken => taken,
@@ -81,6 +86,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Write for Port<'_, 
 
     /// Gives the device what was written, and does not wait for it.
     fn flush(&mut self) -> Result<(), Error> {
+        self.health.check()?;
         let submitted = self.link.submit(self.transport);
         self.health.note(submitted)
     }

@@ -548,3 +548,81 @@ fn keeps_memory_from_a_device_that_does_not_reset() {
     host.device().reset_reads = Some(3);
     console.restart().unwrap();
 }
+
+/// Whatever a device does to its queues and says about its ports, the driver neither panics nor hangs, and works again
+/// after a restart.
+#[test]
+fn survives_a_device_that_does_anything() {
+    dma!(64);
+    let mut failures = 0;
+    for seed in 1..=400_u64 {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut host = Host::new(4).with_port(1, AGENT);
+        let mut console = Console::<Dma, _, 3, 2, 4>::new(host.transport.clone()).unwrap();
+        host.talk(&mut console);
+        for _ in 0..60 {
+            match random.below(8) {
+                0 => {
+                    let (id, event) = (random.below(5), random.below(10));
+                    let (value, len) = (random.below(2), random.below(40) as usize);
+                    let rest = [b'a'; 40];
+                    host.message(id, halfword(event), halfword(value), &rest[..len]);
+                }
+                1 => {
+                    let queue = halfword(random.below(8));
+                    let (part, offset) = (random.below(3) as usize, random.below(64).into());
+                    let value = halfword(random.below(1 << 16));
+                    host.device().scribble(queue, part, offset, value);
+                }
+                2 => {
+                    let (queue, token) = (halfword(random.below(8)), random.below(6));
+                    host.device().give_back(queue, token, random.below(1 << 32));
+                }
+                3 => _ = console.open(PortId(random.below(5))),
+                4 => _ = console.close(PortId(random.below(5))),
+                _ => {
+                    if let Ok(mut port) = console.port(PortId(random.below(4))) {
+                        let mut bytes = [0; 5000];
+                        _ = port.read(&mut bytes);
+                        _ = port.write(&bytes[..random.below(5000) as usize]);
+                        _ = port.flush();
+                    }
+                }
+            }
+            for _ in 0..100 {
+                if !matches!(console.poll(), Ok(Some(_))) {
+                    break;
+                }
+            }
+        }
+        failures += usize::from(console.poll().is_err());
+        host.ports.insert(1, (AGENT.into(), true));
+        console.restart().unwrap();
+        host.talk(&mut console);
+        console.open(PortId(1)).unwrap();
+        assert!(host.device().send(4, b"still here"));
+        assert_eq!(read_all(&mut console.port(PortId(1)).unwrap()), b"still here", "seed {seed}");
+    }
+    assert!(failures > 100, "the device has broken too few rules: {failures}");
+    assert_eq!(POOL.free_pages(), 64);
+}
+
+/// Numbers that are the same in every run (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, bound: u64) -> u32 {
+        u32::try_from((self.next() >> 32) % bound).unwrap()
+    }
+}
+
+fn halfword(value: u32) -> u16 {
+    u16::try_from(value).unwrap()
+}
