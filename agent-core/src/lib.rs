@@ -47,7 +47,11 @@ mod policy;
 mod wire;
 
 pub use agent::Agent;
-pub use capability::{Board, Clock, ClockError, Power, PowerError, ShutdownMode, UnixNanos};
+pub use capability::{
+    Board, Clock, ClockError, DiskAddress, Errno, Extent, Files, Filesystem, Filesystems,
+    FreezeError, Handle, Handles, OpenMode, PciAddress, Power, PowerError, ShutdownMode, Trim,
+    TrimError, Trimmed, UnixNanos,
+};
 pub use channel::Pump;
 pub use command::{COMMANDS, Command, Field, Needs, Response, Type};
 pub use limits::Buffers;

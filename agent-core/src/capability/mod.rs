@@ -4,9 +4,15 @@
 //! do not exist for its clients.
 
 mod clock;
+mod files;
+mod filesystems;
 mod power;
 
 pub use clock::{Clock, ClockError, UnixNanos};
+pub use files::{Errno, Extent, Files, Handle, Handles, OpenMode};
+pub use filesystems::{
+    DiskAddress, Filesystem, Filesystems, FreezeError, PciAddress, Trim, TrimError, Trimmed,
+};
 pub use power::{Power, PowerError, ShutdownMode};
 
 /// A guest, as the set of its capabilities.
@@ -47,6 +53,16 @@ pub use power::{Power, PowerError, ShutdownMode};
 pub trait Board {
     /// The guest's wall clock: `guest-get-time`, `guest-set-time`.
     fn clock(&mut self) -> Option<&mut dyn Clock> {
+        None
+    }
+
+    /// Files: `guest-file-*`.
+    fn files(&mut self) -> Option<&mut dyn Files> {
+        None
+    }
+
+    /// File systems: `guest-get-fsinfo`, `guest-fsfreeze-*`, `guest-fstrim`.
+    fn filesystems(&mut self) -> Option<&mut dyn Filesystems> {
         None
     }
 
