@@ -64,8 +64,9 @@ impl Clock for SystemClock {
             tv_sec: time.0.div_euclid(NANOS_PER_SECOND),
             tv_nsec: time.0.rem_euclid(NANOS_PER_SECOND),
         })?;
-        // A CMOS RTC begins its next second half a second after it was set (MC146818 datasheet,
-        // divider control), so the second that has begun is within half a second of the truth.
+        // The RTC holds whole seconds. When its next one begins is up to the device: half a second
+        // from now where the kernel resets its divider (MC146818 datasheet, register A), else as
+        // before. So it is within a second of the truth.
         let seconds = clock_gettime(ClockId::Realtime).tv_sec;
         Rtc::open()
             .and_then(|rtc| rtc.write(seconds))
