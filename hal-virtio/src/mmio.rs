@@ -71,6 +71,13 @@ impl fmt::Display for ProbeError {
 
 impl core::error::Error for ProbeError {}
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for ProbeError {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{}", defmt::Display2Format(self));
+    }
+}
+
 fn is_placeholder(error: &MmioError) -> bool {
     use virtio_drivers::transport::DeviceTypeError::InvalidDeviceType;
     matches!(error, MmioError::InvalidDeviceID(InvalidDeviceType(0)))

@@ -9,9 +9,9 @@ use super::{Address, Configuration, OpenError, register};
 use crate::window;
 
 /// Capability ID "vendor specific", under which virtio's structures are listed.
-pub(super) const VENDOR: u8 = 0x09;
+const VENDOR: u8 = 0x09;
 /// Capability ID of MSI-X.
-pub(super) const MSI_X: u8 = 0x11;
+const MSI_X: u8 = 0x11;
 
 /// Capabilities take 4 bytes at least and begin behind the 64 bytes of the header.
 const MAX_CAPABILITIES: usize = (256 - 64) / 4;
@@ -40,6 +40,50 @@ pub(super) struct Location {
     pub(super) len: u32,
 }
 
+/// Where a virtio device has its structures (virtio 1.2 §4.1.4), and its MSI-X capability.
+#[derive(Default)]
+pub(super) struct Structures {
+    pub(super) common: Option<Location>,
+    /// With `notify_off_multiplier`.
+    pub(super) notify: Option<(Location, u32)>,
+    pub(super) isr: Option<Location>,
+    pub(super) specific: Option<Location>,
+    pub(super) msix: Option<Capability>,
+}
+
+impl Structures {
+    /// Of each kind the first in the list, which is the one the device prefers (§4.1.4.1).
+    pub(super) fn find<C: Configuration>(space: &mut Space<'_, C>) -> Self {
+        let mut found = Self::default();
+        space.capabilities(|space, capability| {
+            let [id, _next, len, kind] = capability.head.to_le_bytes();
+            if id == MSI_X {
+                found.msix.get_or_insert(capability);
+            }
+            if id != VENDOR || len < 16 {
+                return;
+            }
+            let mut read = |index| space.read_capability(capability, index);
+            let (Some(bar), Some(offset), Some(len)) = (read(1), read(2), read(3)) else {
+                return;
+            };
+            let location = Location { bar: bar.to_le_bytes()[0], offset, len };
+            match kind {
+                1 => _ = found.common.get_or_insert(location),
+                2 => {
+                    if let Some(multiplier) = read(4) {
+                        found.notify.get_or_insert((location, multiplier));
+                    }
+                }
+                3 => _ = found.isr.get_or_insert(location),
+                4 => _ = found.specific.get_or_insert(location),
+                _ => {}
+            }
+        });
+        found
+    }
+}
+
 impl<C: Configuration> Space<'_, C> {
     pub(super) fn read(&mut self, offset: u8) -> u32 {
         self.configuration.read_u32(self.address, offset)
@@ -56,7 +100,7 @@ impl<C: Configuration> Space<'_, C> {
         }
         let mut pointer = self.read(register::CAPABILITIES).to_le_bytes()[0];
         for _ in 0..MAX_CAPABILITIES {
-            // > The bottom two bits … are reserved … software must mask them off. (PCI 3.0 §6.7)
+            // The bottom two bits are reserved and have to be masked (PCI Local Bus 3.0 §6.7).
             let offset = pointer & !0b11;
             if offset < 0x40 {
                 return;
@@ -87,7 +131,8 @@ impl<C: Configuration> Space<'_, C> {
         }
         let start = self.resolve::<R>(location, windows)?;
         // SAFETY: `location` has room for an `R`, and `resolve` found it aligned and in device memory that the board
-        // has mapped for good. By the contract of `Transport::open` nobody else uses the device.
+        // has mapped for good. By the contract of `Transport::open` nobody else uses the device; if it lies and places
+        // two structures at one address, volatile accesses to device memory overlap, which confuses it alone.
         Ok(unsafe { UniqueMmioPointer::new(start) })
     }
 

@@ -29,7 +29,8 @@ pub enum Interrupt {
     /// As the message that was given.
     Message,
     /// On the PCI interrupt line that firmware has routed to this number of the legacy interrupt controller. Boards
-    /// that use an I/O APIC may have to translate it.
+    /// that use an I/O APIC may have to translate it: on QEMU's pc the inputs have the same numbers, on q35 they are 16 to
+    /// 23. The line may be shared, and is level-triggered: an edge-triggered input works if every device on it is polled.
     Line(u8),
     /// Not at all: there is neither MSI-X nor a line, or the device refused a vector. It has to be polled.
     None,
@@ -76,7 +77,7 @@ pub(super) fn configure<C: Configuration>(
             len: ENTRY_BYTES,
         };
         let mut entry = space.registers::<Entry>(location, windows)?;
-        // > Software must not modify the Address or Data fields of an entry while it is unmasked. (§6.8.3.5)
+        // An entry has to be masked while it changes (PCI 3.0 §6.8.3.5).
         field!(entry, control).write(ENTRY_MASKED);
         let [low, high] = words(message.address);
         field!(entry, address_low).write(low);
@@ -92,8 +93,7 @@ pub(super) fn configure<C: Configuration>(
 
 fn line<C: Configuration>(space: &mut Space<'_, C>, command: u32) -> Interrupt {
     space.write(register::COMMAND_STATUS, command & !COMMAND_LINE_DISABLED);
-    // > Values in this register are system-architecture specific. For x86 based PCs, the values correspond to IRQ
-    // > numbers (0-15) … 255 is defined as meaning "unknown" or "no connection". (PCI 3.0 §6.2.4)
+    // On x86 the number of an input of the two 8259, or 255 for none; firmware writes it (PCI 3.0 §6.2.4).
     let [line, pin, ..] = space.read(register::INTERRUPT).to_le_bytes();
     if pin == 0 || line == 0xFF { Interrupt::None } else { Interrupt::Line(line) }
 }

@@ -10,7 +10,7 @@ use virtio_drivers::PhysAddr;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::capability::{Capability, Location, MSI_X, Space, VENDOR};
+use super::capability::{Space, Structures};
 use super::{Address, Configuration, Function, Interrupt, Message, OpenError, msix, register};
 
 /// Queues that can be used: as many as a console of 31 ports has.
@@ -61,16 +61,6 @@ struct Common {
     queue_desc: [ReadPureWrite<u32>; 2],
     queue_driver: [ReadPureWrite<u32>; 2],
     queue_device: [ReadPureWrite<u32>; 2],
-}
-
-/// The structures that a device has, `cfg_type` in §4.1.4.
-#[derive(Default)]
-struct Structures {
-    common: Option<Location>,
-    notify: Option<(Location, u32)>,
-    isr: Option<Location>,
-    specific: Option<Location>,
-    msix: Option<Capability>,
 }
 
 impl Transport {
@@ -302,39 +292,6 @@ impl fmt::Debug for Transport {
             .field("kind", &self.kind)
             .field("interrupt", &self.interrupt)
             .finish_non_exhaustive()
-    }
-}
-
-impl Structures {
-    /// Of each kind the first in the list, which is the one the device prefers (§4.1.4.1).
-    fn find<C: Configuration>(space: &mut Space<'_, C>) -> Self {
-        let mut found = Self::default();
-        space.capabilities(|space, capability| {
-            let [id, _next, len, kind] = capability.head.to_le_bytes();
-            if id == MSI_X {
-                found.msix.get_or_insert(capability);
-            }
-            if id != VENDOR || len < 16 {
-                return;
-            }
-            let mut read = |index| space.read_capability(capability, index);
-            let (Some(bar), Some(offset), Some(len)) = (read(1), read(2), read(3)) else {
-                return;
-            };
-            let location = Location { bar: bar.to_le_bytes()[0], offset, len };
-            match kind {
-                1 => _ = found.common.get_or_insert(location),
-                2 => {
-                    if let Some(multiplier) = read(4) {
-                        found.notify.get_or_insert((location, multiplier));
-                    }
-                }
-                3 => _ = found.isr.get_or_insert(location),
-                4 => _ = found.specific.get_or_insert(location),
-                _ => {}
-            }
-        });
-        found
     }
 }
 
