@@ -40,11 +40,11 @@
 //! ```no_run
 //! use core::ops::Range;
 //! use embedded_io::{Read, ReadReady, Write, WriteReady};
-//! use hal_virtio::console::{Console, Error, Event, PortId};
+//! use hal_virtio::console::{Console, Error, Event, PortId, dma_pages};
 //! use hal_virtio::{DeviceType, dma, pci};
 //!
-//! // 22 pages for the queues of a console and 8 for each open port.
-//! static POOL: dma::Pool<32> = dma::Pool::new();
+//! // A console with 4 ports, 4 receive and 4 transmit buffers each, one of them open: 30 pages.
+//! static POOL: dma::Pool<{ dma_pages(4, 4, 4, 1) }> = dma::Pool::new();
 //! struct Memory;
 //! // SAFETY: this program runs with all memory mapped one to one.
 //! unsafe impl dma::Memory for Memory {

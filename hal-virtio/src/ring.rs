@@ -46,6 +46,12 @@ struct Carried {
     len: u16,
 }
 
+/// Pages of DMA memory that the rings of a queue of `size` take, without buffers: descriptors and available ring, and the
+/// used ring (virtio 1.2 §2.7).
+pub(crate) const fn pages(size: usize) -> usize {
+    (16 * size + 6 + 2 * size).div_ceil(PAGE_BYTES) + (6 + 8 * size).div_ceil(PAGE_BYTES)
+}
+
 impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
     /// Sets up queue `index` of the device, with no buffers yet.
     ///

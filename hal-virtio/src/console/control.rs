@@ -7,7 +7,7 @@ use virtio_drivers::transport::Transport;
 use virtio_drivers::{BufferDirection, Hal};
 
 use super::Error;
-use crate::ring::Ring;
+use crate::ring::{self, Ring};
 
 /// Longest name of a port in bytes. A port with a longer name counts as one without.
 pub const NAME_BYTES: usize = 64;
@@ -24,6 +24,9 @@ const HEADER_BYTES: usize = 8;
 
 /// A header, and a name with bytes enough behind it to tell a longer one by. All the buffers fit into a page.
 const RECEIVE_BYTES: usize = 80;
+
+/// Pages of DMA memory for both queues and their buffers.
+pub(super) const PAGES: usize = ring::pages(RECEIVE_BUFFERS) + ring::pages(TRANSMIT_BUFFERS) + 2;
 
 const RECEIVE_QUEUE: u16 = 2;
 const TRANSMIT_QUEUE: u16 = 3;

@@ -49,6 +49,7 @@ pub use self::port::Port;
 
 use self::control::Control;
 use self::link::Link;
+use crate::ring;
 
 /// Ports whose announcement is answered; names of those from `PORTS` up are only reported.
 const ANSWERED_PORTS: u32 = u64::BITS;
@@ -98,7 +99,7 @@ pub enum Event {
 ///
 /// `PORTS` ports (numbers 0 to `PORTS - 1`) can be used; an open port has `RX` receive and `TX` transmit buffers of
 /// 4 KiB. `RX` and `TX` are powers of two. With the defaults a console takes 22 pages of DMA memory and 8 more for
-/// each open port.
+/// each open port: [`dma_pages`].
 pub struct Console<
     H: Hal,
     T: Transport,
@@ -307,6 +308,12 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
             .field("health", &self.health)
             .finish_non_exhaustive()
     }
+}
+
+/// The pages of DMA memory that a `Console<_, _, PORTS, RX, TX>` takes with `open_ports` of its ports open.
+pub const fn dma_pages(ports: usize, rx: usize, tx: usize, open_ports: usize) -> usize {
+    let queues = ports * (ring::pages(rx) + ring::pages(tx));
+    control::PAGES + queues + open_ports * (rx + tx)
 }
 
 impl<H: Hal, const RX: usize, const TX: usize> Slot<H, RX, TX> {

@@ -523,12 +523,12 @@ fn says_when_the_memory_is_too_small() {
         assert_eq!(POOL.free_pages(), 8);
     }
     {
-        // Enough for the queues of two ports and the first port's buffers.
-        dma!(14 + 8);
+        dma!(dma_pages(2, 4, 4, 1));
         let mut host = Host::new(4).with_port(0, "zero").with_port(1, "one");
         let mut console = Console::<Dma, _, 2>::new(host.transport.clone()).unwrap();
         host.talk(&mut console);
         assert_eq!(console.open(PortId(0)), Ok(()));
+        assert_eq!(POOL.free_pages(), 0);
         assert_eq!(console.open(PortId(1)), Err(Error::Memory));
         assert_eq!(console.port(PortId(1)).unwrap_err(), Error::NotOpen);
         assert_eq!(console.poll(), Ok(None), "the rest goes on");
