@@ -7,8 +7,6 @@
 
 use core::arch::global_asm;
 
-use hal_x86::memory::IdentityMap;
-
 use crate::outside::Outside;
 use crate::paging::{self, PAGE_DIRECTORIES, PML4, POINTERS};
 use crate::rights::{PRESENT, WHOLE, WRITABLE};
@@ -172,19 +170,18 @@ long_mode:
 /// # Safety
 ///
 /// Called once, by the entry code, with the address that the hypervisor gave.
-pub unsafe fn start(start_info: u64, main: fn(&StartInfo<'_>, Outside) -> !) -> ! {
+pub unsafe fn start(start_info: u64, main: fn(&StartInfo<'_>, &Outside) -> !) -> ! {
     // SAFETY: the entry code has just switched to these tables, nothing else uses them, and this is the first call.
     let mapped_bytes = unsafe { paging::refine() };
     #[cfg(feature = "defmt")]
     crate::logger::start();
 
-    // SAFETY: so the tables map it, and they are not changed again. Firmware tables lie outside of the image, and outside of
-    // it the program writes nothing but registers of devices.
-    let map = unsafe { IdentityMap::new(mapped_bytes) };
-    let memory = Outside::new(paging::image(), map);
+    // SAFETY: so the tables map it, and they are not changed again. The image is all that the program uses as memory, and
+    // firmware tables lie outside of it.
+    let memory = unsafe { Outside::new(paging::image(), mapped_bytes) };
     // The agent can do without: ACPI is found by a scan, and an empty command line says nothing.
     let info = StartInfo::read(&memory, start_info).unwrap_or_else(without);
-    main(&info, memory.clone())
+    main(&info, &memory)
 }
 
 fn without<'m>(error: StartInfoError) -> StartInfo<'m> {

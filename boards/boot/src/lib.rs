@@ -26,21 +26,28 @@ mod paging;
 #[cfg(not(test))]
 mod panic;
 mod rights;
+mod stack;
 mod start_info;
 
 pub use outside::Outside;
+pub use stack::Stack;
 pub use start_info::{MemoryKind, MemoryRegion, StartInfo, StartInfoError};
 
 #[cfg(not(test))]
 pub use crate::{entry::start, panic::report};
 
-/// Makes `main` the image's entry point, and `reset` what ends it after a panic.
+/// Makes `main` the image's entry point, `reset` what ends it after a panic, and a stack of `stack_bytes`.
 ///
-/// `main` is a `fn(&boot::StartInfo<'_>, boot::Outside) -> !` and runs once, with interrupts disabled, on a stack with a
+/// `main` is a `fn(&boot::StartInfo<'_>, &boot::Outside) -> !` and runs once, with interrupts disabled, on a stack with a
 /// guard page; it gets what the hypervisor says and the memory to follow such words in. `reset` is a `fn() -> !`; it runs after the panic has been logged and must not panic itself.
 #[macro_export]
 macro_rules! entry {
-    ($main:path, reset = $reset:path) => {
+    ($main:path, reset = $reset:path, stack_bytes = $stack_bytes:expr) => {
+        /// The linker script knows where this belongs, and keeps it.
+        #[used]
+        #[unsafe(link_section = ".bss.boot_stack")]
+        static STACK: $crate::Stack<{ $stack_bytes }> = $crate::Stack::new();
+
         /// Where the entry's assembly goes once Rust can run.
         #[unsafe(no_mangle)]
         extern "C" fn boot_main(start_info: u64) -> ! {

@@ -11,13 +11,25 @@ use hal_x86::memory::{IdentityMap, PhysicalMemory};
 #[derive(Clone, Debug)]
 pub struct Outside {
     image: Range<u64>,
+    mapped_bytes: u64,
     map: IdentityMap,
 }
 
 impl Outside {
-    /// What `map` maps, without `image`.
-    pub const fn new(image: Range<u64>, map: IdentityMap) -> Self {
-        Self { image, map }
+    /// The first `mapped_bytes` bytes of memory, without `image`.
+    ///
+    /// # Safety
+    ///
+    /// As [`IdentityMap::new`]; what the program writes, but for registers of devices, must lie in `image`.
+    pub const unsafe fn new(image: Range<u64>, mapped_bytes: u64) -> Self {
+        // SAFETY: the caller's promise.
+        let map = unsafe { IdentityMap::new(mapped_bytes) };
+        Self { image, mapped_bytes, map }
+    }
+
+    /// Where registers of devices may lie: above the image, as far as is mapped. None of it is memory of the program's.
+    pub const fn devices(&self) -> Range<u64> {
+        self.image.end..self.mapped_bytes
     }
 
     /// The whole map, for the registers of devices.
@@ -43,9 +55,8 @@ mod tests {
         // Four quarters of a block; the image is the second and third.
         let block = [0u8; 64];
         let start = block.as_ptr().expose_provenance() as u64;
-        // SAFETY: the test only reads `block`, and only through this map.
-        let map = unsafe { IdentityMap::new(u64::MAX) };
-        let memory = Outside::new(start + 16..start + 48, map);
+        // SAFETY: the test only reads `block`, and nobody writes to it.
+        let memory = unsafe { Outside::new(start + 16..start + 48, u64::MAX) };
         for (offset, length, readable) in [
             (0, 16, true),
             (0, 17, false),

@@ -1,0 +1,162 @@
+//! The agent's port of a virtio console, as a channel
+//!
+//! Finds the port by its name, opens it, and keeps up with what the host does to it: unplugged and plugged in again, a
+//! console that has failed and is started anew.
+
+use embedded_io::{Error as _, ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
+use hal_virtio::console::{Console, Error, Event, Port, PortId};
+use hal_virtio::dma::IdentityHal;
+use hal_virtio::transport::AnyTransport;
+use machine::{Channel, error, info, warning};
+
+use crate::dma::Dma;
+
+/// The name that clients look for.
+const NAME: &str = "org.qemu.guest_agent.0";
+
+/// Ports that can be used, by number: QEMU counts from 1, and libvirt adds some of its own.
+pub(crate) const PORTS: usize = 8;
+/// Receive and transmit buffers of a port, of 4 KiB each.
+pub(crate) const RECEIVE: usize = 4;
+pub(crate) const TRANSMIT: usize = 4;
+
+/// How long the device is given to go on announcing ports, and to announce all of them, ms.
+const QUIET_MS: u64 = 100;
+const ANNOUNCEMENT_MS: u64 = 1000;
+
+type Device = Console<IdentityHal<Dma>, AnyTransport, PORTS, RECEIVE, TRANSMIT>;
+
+/// A console, and the agent's port of it while there is one.
+#[derive(Debug)]
+pub(crate) struct AgentPort {
+    console: Device,
+    port: Option<PortId>,
+}
+
+impl AgentPort {
+    /// Starts the console behind `transport` and looks for the agent's port on it. If it is there, `place` holds both.
+    ///
+    /// The value is large, so it is made where it stays.
+    pub(crate) fn find(
+        place: &mut Option<Self>,
+        transport: AnyTransport,
+        uptime_ms: impl Fn() -> u64,
+    ) -> Result<(), Error> {
+        let console = Console::new(transport)?;
+        let found = place.insert(Self { console, port: None });
+        let start_ms = uptime_ms();
+        let mut heard_ms = start_ms;
+        while found.port.is_none() {
+            let now_ms = uptime_ms();
+            if found.take_event()? {
+                heard_ms = now_ms;
+            }
+            if now_ms - heard_ms > QUIET_MS || now_ms - start_ms > ANNOUNCEMENT_MS {
+                *place = None;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the device's interrupts arrive is the transport's to tell.
+    pub(crate) fn transport(&self) -> &AnyTransport {
+        self.console.transport()
+    }
+
+    /// Takes note of one thing that the device says; returns whether there was one.
+    fn take_event(&mut self) -> Result<bool, Error> {
+        let Some(event) = self.console.poll()? else { return Ok(false) };
+        match event {
+            Event::Named(id) if self.port.is_none() && self.is_agents(id) => {
+                self.console.open(id)?;
+                self.port = Some(id);
+                info!("the agent's port is number {=u32}", id.0);
+            }
+            Event::Removed(id) if self.port == Some(id) => {
+                self.port = None;
+                warning!("the agent's port was unplugged");
+            }
+            Event::Opened(id) if self.port == Some(id) => info!("the host has opened the port"),
+            Event::Closed(id) if self.port == Some(id) => info!("the host has closed the port"),
+            Event::Unreachable { port, name } if name.as_bytes() == NAME.as_bytes() => {
+                error!(
+                    "the agent's port has number {=u32}; the image reaches {=usize}",
+                    port.0,
+                    PORTS - 1
+                );
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn is_agents(&self, id: PortId) -> bool {
+        self.console.name(id).is_some_and(|name| name.as_bytes() == NAME.as_bytes())
+    }
+
+    /// Calls `use_it` with the port; without one the answer is `absent`.
+    fn with<V>(
+        &mut self,
+        absent: V,
+        use_it: impl FnOnce(
+            &mut Port<'_, IdentityHal<Dma>, AnyTransport, RECEIVE, TRANSMIT>,
+        ) -> Result<V, Error>,
+    ) -> Result<V, ErrorKind> {
+        let Some(id) = self.port else { return Ok(absent) };
+        self.console.port(id).and_then(|mut port| use_it(&mut port)).map_err(|error| error.kind())
+    }
+}
+
+impl Channel for AgentPort {
+    fn attend(&mut self) -> Result<bool, ErrorKind> {
+        self.take_event()
+            .or_else(|failure| {
+                // Whatever was under way is lost; the port is announced again.
+                error!("the console: {}", failure);
+                self.port = None;
+                self.console.restart().map(|()| true)
+            })
+            .map_err(|error| error.kind())
+    }
+
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is for one lifetime only"
+    )]
+    fn is_drained(&mut self) -> Result<bool, ErrorKind> {
+        self.with(true, |port| port.is_drained())
+    }
+}
+
+impl ErrorType for AgentPort {
+    type Error = ErrorKind;
+}
+
+impl ReadReady for AgentPort {
+    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
+        self.with(false, |port| port.read_ready())
+    }
+}
+
+impl Read for AgentPort {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.with(0, |port| port.read(bytes))
+    }
+}
+
+impl WriteReady for AgentPort {
+    fn write_ready(&mut self) -> Result<bool, ErrorKind> {
+        self.with(false, |port| port.write_ready())
+    }
+}
+
+impl Write for AgentPort {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.with(0, |port| port.write(bytes))
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        self.with((), |port| port.flush())
+    }
+}
