@@ -1,8 +1,8 @@
 //! The agent: bytes in, bytes out.
 
 use crate::{
-    capability::Board,
-    command,
+    capability::{Board, Errno, Filesystems, FreezeError},
+    command::{self, State},
     error::Error,
     limits::Buffers,
     policy::Policy,
@@ -37,6 +37,7 @@ pub struct Agent<'b, B> {
     policy: Policy<'b>,
     message: Message<'b>,
     reply: Reply<'b>,
+    frozen: bool,
     /// The message has been answered; it is kept for what the reply quotes of it.
     answered: bool,
 }
@@ -52,6 +53,7 @@ impl<'b, B: Board> Agent<'b, B> {
             policy: Policy::AllowAll,
             message: Message::new(buffers.request.as_mut_view(), &mut buffers.items),
             reply: Reply::new(buffers.reply.as_mut_view()),
+            frozen: false,
             answered: false,
         }
     }
@@ -65,6 +67,22 @@ impl<'b, B: Board> Agent<'b, B> {
     /// The board.
     pub fn board_mut(&mut self) -> &mut B {
         &mut self.board
+    }
+
+    /// Whether file systems are frozen, and with them most commands.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Thaws file systems without being asked to by the host.
+    ///
+    /// # Errors
+    ///
+    /// What the board answers; they are still frozen then.
+    pub fn thaw(&mut self) -> Result<u32, FreezeError> {
+        let thawed = self.board.filesystems().map_or(Ok(0), Filesystems::thaw)?;
+        self.frozen = false;
+        Ok(thawed)
     }
 
     /// Takes bytes from the host and answers the requests in them; returns how many it took.
@@ -103,7 +121,10 @@ impl<'b, B: Board> Agent<'b, B> {
 
     /// Goes on with the last reply; whether another can be begun.
     fn settle(&mut self) -> bool {
-        let written = self.reply.write(self.message.bytes());
+        let board = &mut self.board;
+        let written = self.reply.write(self.message.bytes(), |handle, buffer| {
+            board.files().map_or(Err(Errno::BAD_DESCRIPTOR), |files| files.read(handle, buffer))
+        });
         if written && self.answered {
             self.message.clear();
             self.answered = false;
@@ -117,7 +138,8 @@ impl<'b, B: Board> Agent<'b, B> {
         let message = self.message.bytes();
         let id = Request::id(message);
         let outcome = Request::read(message).map_err(Error::from).and_then(|request| {
-            command::dispatch(&mut self.board, self.policy, request, &mut self.reply.writer())
+            let state = State { policy: self.policy, frozen: &mut self.frozen };
+            command::dispatch(&mut self.board, state, request, &mut self.reply.writer())
         });
         match outcome {
             Ok(true) => {

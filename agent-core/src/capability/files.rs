@@ -81,6 +81,7 @@ pub struct Handle(pub i64);
 
 /// How a file is opened: a mode of `fopen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the five answers that open(2) wants")]
 pub struct OpenMode {
     /// It may be read.
     pub read: bool,
@@ -95,25 +96,29 @@ pub struct OpenMode {
 }
 
 impl OpenMode {
+    /// The mode `r`.
+    pub const READ: Self =
+        Self { read: true, write: false, append: false, create: false, truncate: false };
+
     /// Reads the modes that qemu-ga takes: `r`, `w` or `a`, with `b` and `+` in either order.
     pub fn parse(mode: &[u8]) -> Option<Self> {
-        let (kind, more) = mode.split_first()?;
+        let (letter, more) = mode.split_first()?;
         let update = match more {
             b"" | b"b" => false,
             b"+" | b"b+" | b"+b" => true,
             _ => return None,
         };
-        let write = *kind != b'r';
+        let write = *letter != b'r';
         Some(Self {
             read: update || !write,
             write: update || write,
-            append: match kind {
+            append: match letter {
                 b'r' | b'w' => false,
                 b'a' => true,
                 _ => return None,
             },
             create: write,
-            truncate: *kind == b'w',
+            truncate: *letter == b'w',
         })
     }
 }

@@ -88,7 +88,12 @@ pub enum FreezeError {
     /// The application's hook refused, or failed.
     Hook,
     /// The disk of a file system failed.
-    Disk(Errno),
+    Disk {
+        /// Where the file system is mounted.
+        mountpoint: &'static str,
+        /// How the disk failed.
+        errno: Errno,
+    },
 }
 
 /// What trimming a file system came to.

@@ -26,21 +26,45 @@ pub enum Type {
     Integer,
     /// `str`
     String,
+    /// `['str']`
+    Strings,
+    /// `GuestFileWhence`: an integer, or one of `set`, `cur` and `end`.
+    Whence,
 }
 
-impl Type {
-    /// What qemu-ga calls it in errors.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Integer => "integer",
-            Self::String => "string",
+impl Field {
+    /// Checks a value, with qemu-ga's errors.
+    fn check(&self, value: Value<'_>) -> Result<(), Error> {
+        let wrong_type = |expected| Error::WrongType { argument: self.name, expected };
+        let integer = || matches!(value.number(), Some(Number::Signed(_)));
+        match (self.r#type, value.kind()) {
+            (Type::Integer, _) | (Type::Whence, Kind::Number) if integer() => Ok(()),
+            (Type::Integer, _) | (Type::Whence, Kind::Number) => Err(wrong_type("integer")),
+            (Type::String, Kind::String) => Ok(()),
+            (Type::String, _) => Err(wrong_type("string")),
+            (Type::Strings, Kind::Array) => self.check_strings(value),
+            (Type::Strings, _) => Err(wrong_type("array")),
+            (Type::Whence, Kind::String) => self.check_whence(value),
+            (Type::Whence, _) => Err(wrong_type("GuestFileWhence")),
         }
     }
 
-    fn fits(self, value: Value<'_>) -> bool {
-        match self {
-            Self::Integer => matches!(value.number(), Some(Number::Signed(_))),
-            Self::String => value.kind() == Kind::String,
+    fn check_strings(&self, value: Value<'_>) -> Result<(), Error> {
+        let mut elements = value.elements().zip(0..);
+        match elements.find(|(element, _)| element.kind() != Kind::String) {
+            None => Ok(()),
+            Some((_, index)) => {
+                Err(Error::WrongElement { argument: self.name, index, expected: "string" })
+            }
+        }
+    }
+
+    fn check_whence(&self, value: Value<'_>) -> Result<(), Error> {
+        match value.text() {
+            Some(text) if !matches!(text.bytes(), b"set" | b"cur" | b"end") => {
+                Err(Error::NoSuchValue { argument: self.name, value: text.span() })
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -61,12 +85,9 @@ impl<'m> Arguments<'m> {
         let arguments = Self { object };
         for field in fields {
             match arguments.value(field.name) {
-                Some(value) if !field.r#type.fits(value) => {
-                    let expected = field.r#type.name();
-                    return Err(Error::WrongType { argument: field.name, expected });
-                }
+                Some(value) => field.check(value)?,
                 None if !field.optional => return Err(Error::MissingArgument(field.name)),
-                Some(_) | None => {}
+                None => {}
             }
         }
         match object.and_then(|object| unexpected(object, fields)) {
@@ -75,7 +96,7 @@ impl<'m> Arguments<'m> {
         }
     }
 
-    /// An argument of type [`Type::Integer`], where it is there.
+    /// An argument that is an integer, where it is there.
     pub(crate) fn integer(self, name: &str) -> Option<i64> {
         match self.value(name)?.number() {
             Some(Number::Signed(value)) => Some(value),
@@ -83,9 +104,14 @@ impl<'m> Arguments<'m> {
         }
     }
 
-    /// An argument of type [`Type::String`], in modified UTF-8, where it is there.
-    pub(crate) fn string(self, name: &str) -> Option<&'m [u8]> {
-        self.value(name)?.text().map(Text::bytes)
+    /// An argument that is a string, where it is there.
+    pub(crate) fn text(self, name: &str) -> Option<Text<'m>> {
+        self.value(name)?.text()
+    }
+
+    /// The elements of an argument of type [`Type::Strings`], where it is there.
+    pub(crate) fn texts(self, name: &str) -> Option<impl Iterator<Item = Text<'m>>> {
+        Some(self.value(name)?.elements().filter_map(Value::text))
     }
 
     fn value(self, name: &str) -> Option<Value<'m>> {

@@ -7,6 +7,7 @@ pub(super) const INFO: Command = Command {
     name: "guest-info",
     since: "0.15.0",
     arguments: &[],
+    while_frozen: true,
     needs: Needs::Nothing,
     response: Response::Line,
 };
@@ -15,7 +16,7 @@ pub(super) const INFO: Command = Command {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Lists the commands that the board offers, the last of the schema first, as qemu-ga does. Those
-/// that policy forbids are listed, with `enabled` false.
+/// that may not be used now are listed, with `enabled` false.
 #[expect(clippy::unnecessary_wraps, reason = "the type of every handler")]
 pub(super) fn info<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
     let reply = &mut *call.reply;
@@ -24,7 +25,7 @@ pub(super) fn info<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
     reply.key("supported_commands").begin_array();
     for command in super::offered(call.board).iter().rev() {
         reply.begin_object();
-        reply.key("enabled").boolean(call.policy.allows(command.name));
+        reply.key("enabled").boolean(call.state.enables(command));
         reply.key("name").string(command.name.as_bytes());
         reply.key("success-response").boolean(command.response != Response::Silent);
         reply.end_object();

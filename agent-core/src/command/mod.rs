@@ -3,13 +3,15 @@
 //! Fourth stop of a request. `guest-info`, dispatch and policy read the same rows.
 
 mod arguments;
+mod file;
+mod filesystem;
 mod info;
 mod power;
 mod sync;
 mod time;
 
 use crate::{
-    capability::{Board, Clock, Power},
+    capability::{Board, Clock, Files, Filesystems, Power},
     error::Error,
     policy::Policy,
     wire::{ReplyWriter, Request},
@@ -27,6 +29,8 @@ pub struct Command {
     pub since: &'static str,
     /// Its arguments, in the order of the schema.
     pub arguments: &'static [Field],
+    /// Whether it may be used while file systems are frozen.
+    pub while_frozen: bool,
     /// What a board must be able to do for it to exist.
     pub needs: Needs,
     /// How success is answered.
@@ -40,6 +44,10 @@ pub enum Needs {
     Nothing,
     /// [`Board::clock`]
     Clock,
+    /// [`Board::files`]
+    Files,
+    /// [`Board::filesystems`]
+    Filesystems,
     /// [`Board::power`]
     Power,
 }
@@ -53,6 +61,8 @@ impl Needs {
         match self {
             Self::Nothing => true,
             Self::Clock => board.clock().is_some(),
+            Self::Files => board.files().is_some(),
+            Self::Filesystems => board.filesystems().is_some(),
             Self::Power => board.power().is_some(),
         }
     }
@@ -69,10 +79,24 @@ pub enum Response {
     Silent,
 }
 
+/// What the agent itself knows, beside the board.
+#[derive(Debug)]
+pub(crate) struct State<'s> {
+    pub(crate) policy: Policy<'s>,
+    pub(crate) frozen: &'s mut bool,
+}
+
+impl State<'_> {
+    /// Whether a command may be used now.
+    fn enables(&self, command: &Command) -> bool {
+        self.policy.allows(command.name) && (command.while_frozen || !*self.frozen)
+    }
+}
+
 /// What a handler is given.
 pub(crate) struct Call<'c, 'r, B> {
     pub(crate) board: &'c mut B,
-    pub(crate) policy: Policy<'c>,
+    pub(crate) state: State<'c>,
     pub(crate) arguments: Arguments<'c>,
     /// Takes what the command returns; a command that returns nothing writes nothing.
     pub(crate) reply: &'c mut ReplyWriter<'r>,
@@ -81,6 +105,14 @@ pub(crate) struct Call<'c, 'r, B> {
 impl<B: Board> Call<'_, '_, B> {
     fn clock(&mut self) -> Result<&mut dyn Clock, Error> {
         self.board.clock().ok_or(Error::Unsupported)
+    }
+
+    fn files(&mut self) -> Result<&mut dyn Files, Error> {
+        self.board.files().ok_or(Error::Unsupported)
+    }
+
+    fn filesystems(&mut self) -> Result<&mut dyn Filesystems, Error> {
+        self.board.filesystems().ok_or(Error::Unsupported)
     }
 
     fn power(&mut self) -> Result<&mut dyn Power, Error> {
@@ -129,6 +161,18 @@ table! {
     time::SET_TIME => time::set_time,
     info::INFO => info::info,
     power::SHUTDOWN => power::shutdown,
+    file::OPEN => file::open,
+    file::CLOSE => file::close,
+    file::READ => file::read,
+    file::WRITE => file::write,
+    file::SEEK => file::seek,
+    file::FLUSH => file::flush,
+    filesystem::FREEZE_STATUS => filesystem::freeze_status,
+    filesystem::FREEZE => filesystem::freeze,
+    filesystem::FREEZE_LIST => filesystem::freeze,
+    filesystem::THAW => filesystem::thaw,
+    filesystem::TRIM => filesystem::trim,
+    filesystem::INFO => filesystem::info,
 }
 
 /// The longest line that `guest-info` can be: every command, and the longest of every value.
@@ -155,11 +199,11 @@ pub(crate) const fn longest_info() -> usize {
 /// What the client is to be told; nothing is left in `reply` then.
 pub(crate) fn dispatch<B: Board>(
     board: &mut B,
-    policy: Policy<'_>,
+    state: State<'_>,
     request: Request<'_>,
     reply: &mut ReplyWriter<'_>,
 ) -> Result<bool, Error> {
-    let outcome = run(board, policy, request, reply);
+    let outcome = run(board, state, request, reply);
     if !matches!(outcome, Ok(true)) {
         reply.rollback();
     }
@@ -168,15 +212,18 @@ pub(crate) fn dispatch<B: Board>(
 
 fn run<B: Board>(
     board: &mut B,
-    policy: Policy<'_>,
+    state: State<'_>,
     request: Request<'_>,
     reply: &mut ReplyWriter<'_>,
 ) -> Result<bool, Error> {
     let Some((command, handler)) = find(board, request.execute.bytes()) else {
         return Err(Error::NotFound(request.execute.span()));
     };
-    if !policy.allows(command.name) {
+    if !state.policy.allows(command.name) {
         return Err(Error::Disabled(request.execute.span()));
+    }
+    if !state.enables(command) {
+        return Err(Error::Frozen(request.execute.span()));
     }
     let arguments = Arguments::check(request.arguments, command.arguments)?;
 
@@ -185,7 +232,7 @@ fn run<B: Board>(
     }
     reply.raw(b"{\"return\": ");
     let before = reply.length();
-    handler(&mut Call { board, policy, arguments, reply })?;
+    handler(&mut Call { board, state, arguments, reply })?;
     if reply.length() == before {
         reply.begin_object().end_object();
     }

@@ -4,6 +4,7 @@ use super::{Call, Command, Field, Needs, Response, Type};
 use crate::{
     capability::{Board, PowerError, ShutdownMode},
     error::Error,
+    wire::Text,
 };
 
 const MODE: Field = Field { name: "mode", r#type: Type::String, optional: true };
@@ -12,13 +13,14 @@ pub(super) const SHUTDOWN: Command = Command {
     name: "guest-shutdown",
     since: "0.15.0",
     arguments: &[MODE],
+    while_frozen: false,
     needs: Needs::Power,
     response: Response::Silent,
 };
 
 /// Asks for a shutdown. A client learns of its success by what becomes of the guest.
 pub(super) fn shutdown<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
-    let mode = match call.arguments.string(MODE.name) {
+    let mode = match call.arguments.text(MODE.name).map(Text::bytes) {
         None | Some(b"powerdown") => ShutdownMode::Powerdown,
         Some(b"halt") => ShutdownMode::Halt,
         Some(b"reboot") => ShutdownMode::Reboot,

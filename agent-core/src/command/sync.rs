@@ -9,6 +9,7 @@ pub(super) const SYNC_DELIMITED: Command = Command {
     name: "guest-sync-delimited",
     since: "1.1",
     arguments: &[ID],
+    while_frozen: true,
     needs: Needs::Nothing,
     response: Response::Delimited,
 };
@@ -17,6 +18,7 @@ pub(super) const SYNC: Command = Command {
     name: "guest-sync",
     since: "0.15.0",
     arguments: &[ID],
+    while_frozen: true,
     needs: Needs::Nothing,
     response: Response::Line,
 };
@@ -25,6 +27,7 @@ pub(super) const PING: Command = Command {
     name: "guest-ping",
     since: "0.15.0",
     arguments: &[],
+    while_frozen: true,
     needs: Needs::Nothing,
     response: Response::Line,
 };

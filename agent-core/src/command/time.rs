@@ -12,6 +12,7 @@ pub(super) const GET_TIME: Command = Command {
     name: "guest-get-time",
     since: "1.5",
     arguments: &[],
+    while_frozen: false,
     needs: Needs::Clock,
     response: Response::Line,
 };
@@ -20,6 +21,7 @@ pub(super) const SET_TIME: Command = Command {
     name: "guest-set-time",
     since: "1.5",
     arguments: &[TIME],
+    while_frozen: false,
     needs: Needs::Clock,
     response: Response::Line,
 };

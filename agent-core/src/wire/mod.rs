@@ -2,6 +2,7 @@
 //!
 //! It knows qemu-ga's JSON dialect and its texts, and nothing of commands or boards.
 
+mod base64;
 mod decimal;
 mod lexer;
 mod message;
@@ -12,6 +13,7 @@ mod request;
 mod string;
 mod value;
 
+pub(crate) use base64::{DECODED_AT_ONCE, Decoder};
 #[cfg(fuzzing)]
 pub(crate) use lexer::{Lexer, Step};
 pub(crate) use message::{Event, Message, NESTING_LIMIT, SyntaxError};

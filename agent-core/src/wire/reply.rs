@@ -8,7 +8,10 @@
 
 use heapless::{Deque, VecView};
 
+use crate::capability::{Errno, Handle};
+
 use super::{
+    base64::{self, ENCODED_AT_ONCE},
     number::{Number, Written},
     string::Escaped,
     value::{self, KEY, STRING, Span},
@@ -21,6 +24,10 @@ const PIECES: usize = 16;
 /// A part of a reply that is still to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
+    /// Bytes of an open file from its position on, in Base64.
+    File { handle: Handle, count: u64 },
+    /// A number.
+    Integer(i64),
     /// As it is; what must be escaped in a string has been.
     Text(&'static str),
     /// Text of the message, escaped for the inside of a string.
@@ -80,7 +87,8 @@ impl<'b> Reply<'b> {
     pub(crate) fn writer(&mut self) -> ReplyWriter<'_> {
         let start = self.bytes.len();
         let limit = start.saturating_add(self.longest()).min(self.bytes.capacity());
-        ReplyWriter { bytes: self.bytes, start, limit, overflowed: false }
+        let Self { bytes, pieces, .. } = self;
+        ReplyWriter { bytes, pieces, start, limit, overflowed: false }
     }
 
     /// Adds a piece behind what is there.
@@ -94,12 +102,18 @@ impl<'b> Reply<'b> {
         let _ = self.pieces.push_front(piece);
     }
 
-    /// Writes as much of the pieces as there is room for; `message` is what they point into.
-    /// Whether all of it is written.
-    pub(crate) fn write(&mut self, message: &[u8]) -> bool {
+    /// Writes as much of the pieces as there is room for; `message` is what they point into, and
+    /// `read` reads from a file. Whether all of it is written.
+    pub(crate) fn write(
+        &mut self,
+        message: &[u8],
+        mut read: impl FnMut(Handle, &mut [u8]) -> Result<usize, Errno>,
+    ) -> bool {
         while let Some(piece) = self.pieces.pop_front() {
             let written = match piece {
                 Piece::Text(text) => self.write_text(text),
+                Piece::File { handle, count } => self.write_file(handle, count, &mut read),
+                Piece::Integer(value) => self.write_number(Number::Signed(value), piece),
                 Piece::Number(text) => self.write_number(Number::parse(text.of(message)), piece),
                 Piece::Quoted(span) => self.write_quoted(span, message),
                 Piece::Value(span) => {
@@ -112,6 +126,46 @@ impl<'b> Reply<'b> {
             }
         }
         true
+    }
+
+    /// Encodes bytes of a file as far as there is room.
+    fn write_file(
+        &mut self,
+        handle: Handle,
+        mut count: u64,
+        read: &mut impl FnMut(Handle, &mut [u8]) -> Result<usize, Errno>,
+    ) -> bool {
+        let mut encoded = [0; ENCODED_AT_ONCE / 3 * 4];
+        while count > 0 {
+            // Whole groups, so that there is padding only at the end.
+            let groups = (self.room() / 4).min(ENCODED_AT_ONCE / 3);
+            if groups == 0 {
+                self.push_front(Piece::File { handle, count });
+                return false;
+            }
+            let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(groups.saturating_mul(3));
+            let mut bytes = [0; ENCODED_AT_ONCE];
+            let bytes = bytes.get_mut(..wanted).unwrap_or_default();
+            if let Err(errno) = fill(bytes, |rest| read(handle, rest)) {
+                self.break_off(errno);
+                break;
+            }
+            // There is room for these groups.
+            let _ = self.bytes.extend_from_slice(base64::encode(bytes, &mut encoded));
+            count = count.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
+        }
+        true
+    }
+
+    /// The file fails after the reply has begun to promise its contents. The line ends where it
+    /// is, so that no client takes it for whole, and the error follows.
+    fn break_off(&mut self, Errno(why): Errno) {
+        const BEGIN: &str =
+            "\n{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to read file: ";
+        self.pieces.clear();
+        for text in [BEGIN, why, "\"}}\n"] {
+            self.push(Piece::Text(text));
+        }
     }
 
     fn write_text(&mut self, text: &'static str) -> bool {
@@ -183,6 +237,20 @@ impl<'b> Reply<'b> {
     }
 }
 
+/// Fills a buffer by reading again and again; an early end is an error.
+fn fill(
+    mut bytes: &mut [u8],
+    mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
+) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match read(bytes)? {
+            0 => return Err(Errno::IO),
+            count => bytes = bytes.get_mut(count..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
 /// Writes what a command returns, as JSON in qemu-ga's form.
 ///
 /// Values come in the order of the calls; the separators between them are put where they belong.
@@ -191,6 +259,7 @@ impl<'b> Reply<'b> {
 #[derive(Debug)]
 pub struct ReplyWriter<'r> {
     bytes: &'r mut VecView<u8>,
+    pieces: &'r mut Deque<Piece, PIECES>,
     start: usize,
     limit: usize,
     overflowed: bool,
@@ -223,12 +292,20 @@ impl ReplyWriter<'_> {
     }
 
     /// Writes a string, given in UTF-8; bytes that are not are shown as U+FFFD.
-    pub fn string(&mut self, mut text: &[u8]) -> &mut Self {
+    pub fn string(&mut self, text: &[u8]) -> &mut Self {
+        self.text(&[text])
+    }
+
+    /// Writes a string, given in parts.
+    pub fn text(&mut self, parts: &[&[u8]]) -> &mut Self {
         self.separate().raw(b"\"");
-        while !text.is_empty() {
-            let (escaped, length) = Escaped::first_of(text);
-            self.raw(escaped.as_bytes());
-            text = text.get(length..).unwrap_or_default();
+        for &part in parts {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (escaped, length) = Escaped::first_of(rest);
+                self.raw(escaped.as_bytes());
+                rest = rest.get(length..).unwrap_or_default();
+            }
         }
         self.raw(b"\"")
     }
@@ -236,6 +313,11 @@ impl ReplyWriter<'_> {
     /// Writes a whole number.
     pub fn integer(&mut self, value: i64) -> &mut Self {
         self.separate().raw(Written::signed(value).as_bytes())
+    }
+
+    /// Writes a whole number that is not negative.
+    pub fn unsigned(&mut self, value: u64) -> &mut Self {
+        self.separate().raw(Written::unsigned(value).as_bytes())
     }
 
     /// Writes `true` or `false`.
@@ -260,8 +342,17 @@ impl ReplyWriter<'_> {
         self
     }
 
+    /// Lets pieces follow what is written. Nothing more can be written then.
+    pub(crate) fn then(&mut self, pieces: &[Piece]) {
+        for &piece in pieces {
+            // There are few, and nothing was there before.
+            let _ = self.pieces.push_back(piece);
+        }
+    }
+
     /// Takes everything back.
     pub(crate) fn rollback(&mut self) {
+        self.pieces.clear();
         self.bytes.truncate(self.start);
     }
 

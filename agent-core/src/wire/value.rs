@@ -99,6 +99,21 @@ impl<'m> Value<'m> {
         })
     }
 
+    /// The elements of an array; none for any other value.
+    pub(crate) fn elements(self) -> impl Iterator<Item = Self> {
+        let Self { message, span } = self;
+        // Before the closing bracket.
+        let end = if self.kind() == Kind::Array { span.end.saturating_sub(1) } else { 0 };
+        let mut at = span.start.saturating_add(1);
+        core::iter::from_fn(move || {
+            (at < end).then(|| {
+                let element = Self::at(message, at);
+                at = element.span.end;
+                element
+            })
+        })
+    }
+
     /// The member of an object that has this key.
     pub(crate) fn member(self, key: &[u8]) -> Option<Self> {
         self.members().find(|(other, _)| other.bytes() == key).map(|(_, value)| value)

@@ -9,10 +9,11 @@
 use core::{convert::Infallible, hint::black_box};
 
 use agent_core::{
-    Agent, Board, Buffers, COMMANDS, Clock, ClockError, Policy, Power, PowerError, Pump,
-    ShutdownMode, UnixNanos,
+    Agent, Board, Buffers, COMMANDS, Clock, ClockError, DiskAddress, Errno, Extent, Files,
+    Filesystem, Filesystems, FreezeError, Handle, Handles, OpenMode, Policy, Power, PowerError,
+    Pump, ShutdownMode, Trim, TrimError, UnixNanos,
 };
-use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use embedded_io::{ErrorType, Read, ReadReady, SeekFrom, Write, WriteReady};
 
 struct Guest;
 
@@ -38,8 +39,93 @@ impl Power for Guest {
     }
 }
 
+impl Files for Guest {
+    fn open(&mut self, path: &[u8], mode: OpenMode) -> Result<Handle, Errno> {
+        black_box((path, mode));
+        black_box(Ok(Handle(1000)))
+    }
+
+    fn is_open(&mut self, handle: Handle) -> bool {
+        black_box(handle) == Handle(1000)
+    }
+
+    fn close(&mut self, handle: Handle) -> Result<(), Errno> {
+        black_box(handle);
+        black_box(Err(Errno::IO))
+    }
+
+    fn measure(&mut self, handle: Handle, longest: u64) -> Result<Extent, Errno> {
+        black_box(handle);
+        black_box(Ok(Extent { count: longest, end: true }))
+    }
+
+    fn read(&mut self, handle: Handle, buffer: &mut [u8]) -> Result<usize, Errno> {
+        black_box((handle, buffer));
+        black_box(Ok(1))
+    }
+
+    fn write(&mut self, handle: Handle, bytes: &[u8]) -> Result<usize, Errno> {
+        black_box((handle, bytes));
+        black_box(Ok(1))
+    }
+
+    fn seek(&mut self, handle: Handle, to: SeekFrom) -> Result<u64, Errno> {
+        black_box((handle, to));
+        black_box(Ok(1))
+    }
+
+    fn flush(&mut self, handle: Handle) -> Result<(), Errno> {
+        black_box(handle);
+        black_box(Err(Errno::IO))
+    }
+}
+
+impl Filesystems for Guest {
+    fn list(&mut self, visit: &mut dyn FnMut(&Filesystem<'_>)) {
+        let disk = DiskAddress {
+            bus_type: "virtio",
+            bus: 0,
+            target: 0,
+            unit: 0,
+            pci: None,
+            serial: Some("serial"),
+            dev: Some("/dev/vda"),
+        };
+        let filesystem = Filesystem {
+            name: "vda",
+            mountpoint: "/",
+            r#type: "vfat",
+            used_bytes: Some(1),
+            total_bytes: Some(2),
+            disks: &[disk],
+        };
+        visit(black_box(&filesystem));
+    }
+
+    fn freeze(&mut self, selected: &mut dyn FnMut(&[u8]) -> bool) -> Result<u32, FreezeError> {
+        black_box(Ok(u32::from(selected(black_box(b"/")))))
+    }
+
+    fn thaw(&mut self) -> Result<u32, FreezeError> {
+        black_box(Err(FreezeError::Hook))
+    }
+
+    fn trim(&mut self, minimum: u64, visit: &mut dyn FnMut(&Trim<'_>)) {
+        black_box(minimum);
+        visit(black_box(&Trim { path: "/", outcome: Err(TrimError::Unsupported) }));
+    }
+}
+
 impl Board for Guest {
     fn clock(&mut self) -> Option<&mut dyn Clock> {
+        black_box(Some(self))
+    }
+
+    fn files(&mut self) -> Option<&mut dyn Files> {
+        black_box(Some(self))
+    }
+
+    fn filesystems(&mut self) -> Option<&mut dyn Filesystems> {
         black_box(Some(self))
     }
 
@@ -90,6 +176,7 @@ extern "C" fn _start() -> ! {
     let mut agent =
         Agent::new(Guest, &mut buffers).with_policy(black_box(Policy::Block("guest-ping")));
     let mut pump = Pump::default();
+    let mut handles: Handles<u32, 4> = Handles::default();
     loop {
         black_box(agent.receive(black_box(b"{")));
         black_box(agent.pending());
@@ -97,6 +184,14 @@ extern "C" fn _start() -> ! {
         black_box(agent.board_mut());
         black_box(pump.run(&mut Channel, &mut agent).is_ok());
         black_box(COMMANDS);
+        black_box(agent.is_frozen());
+        black_box(agent.thaw().is_ok());
+        black_box(handles.insert(black_box(1)).is_ok());
+        black_box(handles.is_full());
+        black_box(handles.get_mut(black_box(Handle(1))));
+        black_box(handles.remove(black_box(Handle(1))));
+        handles.iter_mut().for_each(|file| *file = black_box(*file));
+        black_box(OpenMode::parse(black_box(b"r")));
         black_box(black_box(Policy::Allow("guest-ping")).allows(black_box("guest-info")));
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! The texts are qemu-ga's, to the byte; docs/commands has them by command.
 
+mod file;
+
 use crate::wire::{EnvelopeError, Piece, Reply, Span, SyntaxError};
+
+pub(crate) use file::FileError;
 
 /// Why a message is answered with an error. Spans are offsets into the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,19 +16,39 @@ pub(crate) enum Error {
     /// Policy forbids the command of this name.
     Disabled(Span),
     Envelope(EnvelopeError),
+    File(FileError),
+    /// The command of this name must wait for the thaw.
+    Frozen(Span),
     MissingArgument(&'static str),
     /// No command of this name is offered.
     NotFound(Span),
+    /// A value that the argument's enumeration does not have.
+    NoSuchValue {
+        argument: &'static str,
+        value: Span,
+    },
     ReplyTooLong,
     RequestTooLong,
     Syntax(SyntaxError),
     UnexpectedArgument(Span),
     /// QEMU's error for what a guest turns out not to be able to do.
     Unsupported,
+    /// An element of a list has the wrong type.
+    WrongElement {
+        argument: &'static str,
+        index: i64,
+        expected: &'static str,
+    },
     WrongType {
         argument: &'static str,
         expected: &'static str,
     },
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
 }
 
 impl From<EnvelopeError> for Error {
@@ -37,7 +61,7 @@ impl Error {
     /// The error class of the QAPI schema: qemu-ga uses these two.
     pub(crate) fn class(self) -> &'static str {
         match self {
-            Self::Disabled(_) | Self::NotFound(_) => "CommandNotFound",
+            Self::Disabled(_) | Self::Frozen(_) | Self::NotFound(_) => "CommandNotFound",
             _ => "GenericError",
         }
     }
@@ -53,12 +77,25 @@ impl Error {
                 add(&[Text("Command "), Quoted(name), Text(" has been disabled")]);
             }
             Self::Envelope(error) => describe_envelope(error, &mut add),
+            Self::File(error) => error.describe(&mut add),
+            Self::Frozen(name) => add(&[
+                Text("Command "),
+                Quoted(name),
+                Text(" has been disabled: the agent is in frozen state"),
+            ]),
             Self::MissingArgument(name) => {
                 add(&[Text("Parameter '"), Text(name), Text("' is missing")]);
             }
             Self::NotFound(name) => {
                 add(&[Text("The command "), Quoted(name), Text(" has not been found")]);
             }
+            Self::NoSuchValue { argument, value } => add(&[
+                Text("Parameter '"),
+                Text(argument),
+                Text("' does not accept value '"),
+                Quoted(value),
+                Text("'"),
+            ]),
             Self::ReplyTooLong => add(&[Text("the reply does not fit in the agent's buffer")]),
             // qemu-ga's text for its own limit, 64 MiB.
             Self::RequestTooLong => add(&[Text("JSON token size limit exceeded")]),
@@ -75,6 +112,14 @@ impl Error {
             Self::Unsupported => {
                 add(&[Text("this feature or command is not currently supported")]);
             }
+            Self::WrongElement { argument, index, expected } => add(&[
+                Text("Invalid parameter type for '"),
+                Text(argument),
+                Text("["),
+                Piece::Integer(index),
+                Text("]', expected: "),
+                Text(expected),
+            ]),
             Self::WrongType { argument, expected } => add(&[
                 Text("Invalid parameter type for '"),
                 Text(argument),
