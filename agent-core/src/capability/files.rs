@@ -102,8 +102,8 @@ impl OpenMode {
 
     /// Reads the modes that qemu-ga takes: `r`, `w` or `a`, with `b` and `+` in either order.
     pub fn parse(mode: &[u8]) -> Option<Self> {
-        let (letter, more) = mode.split_first()?;
-        let update = match more {
+        let (letter, flags) = mode.split_first()?;
+        let update = match flags {
             b"" | b"b" => false,
             b"+" | b"b+" | b"+b" => true,
             _ => return None,
