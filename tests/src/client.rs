@@ -17,7 +17,7 @@ use crate::transcript::{Direction, Transcript, readable};
 pub const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long the guest may take from its start to the first answer.
-pub const BOOT: Duration = Duration::from_secs(15);
+pub const BOOT: Duration = Duration::from_secs(10);
 
 /// The byte that a client sends to reset the agent's parser, and the agent to mark a sync reply.
 pub const SENTINEL: u8 = 0xff;

@@ -250,25 +250,33 @@ impl Guest {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Whether the processor sleeps in `hlt`, as QEMU's monitor shows it.
+    /// Whether the processor sleeps in `hlt` with interrupts off, so that nothing wakes it: an idle
+    /// guest sleeps too, with interrupts on.
     ///
     /// # Errors
     ///
     /// The monitor does not tell.
-    pub fn is_halted(&mut self) -> Result<bool> {
+    pub fn is_halted_for_good(&mut self) -> Result<bool> {
+        /// RFLAGS.IF.
+        const INTERRUPTS: u64 = 1 << 9;
         let registers = self.qmp.monitor("info registers")?;
-        let flag = registers.split_whitespace().find_map(|word| word.strip_prefix("HLT="));
-        Ok(flag.context("no HLT flag in `info registers`")? == "1")
+        let value = |name: &str| {
+            let found = registers.split_whitespace().find_map(|word| word.strip_prefix(name));
+            found.with_context(|| format!("no {name} in `info registers`"))
+        };
+        let flags = u64::from_str_radix(value("RFL=")?, 16)?;
+        Ok(value("HLT=")? == "1" && flags & INTERRUPTS == 0)
     }
 
-    /// Waits until the processor sleeps and QEMU is still there.
+    /// Waits until nothing wakes the processor any more and QEMU is still there.
     ///
     /// # Errors
     ///
-    /// It does not sleep at any look within [`ANSWER`], or QEMU ended.
+    /// That does not happen within [`ANSWER`], or QEMU ended.
     pub fn await_halt(&mut self) -> Result<()> {
         let deadline = self.deadline.or_within(ANSWER);
-        deadline.await_some("the processor to halt", || Ok(self.is_halted()?.then_some(())))?;
+        deadline
+            .await_some("the processor to halt", || Ok(self.is_halted_for_good()?.then_some(())))?;
         ensure!(self.is_running()?, "QEMU ended");
         Ok(())
     }
