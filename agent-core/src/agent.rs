@@ -144,8 +144,7 @@ impl<'b, B: Board> Agent<'b, B> {
         match outcome {
             Ok(true) => {
                 if let Some(id) = id {
-                    self.reply.push(Piece::Text(", \"id\": "));
-                    self.reply.push(Piece::Value(id));
+                    self.reply.push_format(", \"id\": %", &[Piece::Value(id)]);
                 }
                 self.reply.push(Piece::Text("}\n"));
             }
@@ -156,16 +155,14 @@ impl<'b, B: Board> Agent<'b, B> {
 
     /// Answers with an error.
     fn refuse(&mut self, error: Error, id: Option<Span>) {
-        self.reply.push(Piece::Text("{"));
-        if let Some(id) = id {
-            self.reply.push(Piece::Text("\"id\": "));
-            self.reply.push(Piece::Value(id));
-            self.reply.push(Piece::Text(", "));
+        match id {
+            Some(id) => self.reply.push_format("{\"id\": %, ", &[Piece::Value(id)]),
+            None => self.reply.push(Piece::Text("{")),
         }
-        self.reply.push(Piece::Text("\"error\": {\"class\": \""));
-        self.reply.push(Piece::Text(error.class()));
-        self.reply.push(Piece::Text("\", \"desc\": \""));
-        error.describe(&mut self.reply);
+        let class = [Piece::Text(error.class())];
+        self.reply.push_format("\"error\": {\"class\": \"%\", \"desc\": \"", &class);
+        let (format, pieces) = error.description();
+        self.reply.push_format(format, &pieces);
         self.reply.push(Piece::Text("\"}}\n"));
     }
 }

@@ -26,40 +26,39 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
-    pub(crate) fn describe(self, add: &mut impl FnMut(&[Piece])) {
+    /// The description: a text in which each `%` stands for a piece.
+    pub(crate) fn description(self) -> (&'static str, [Piece; 3]) {
         use Piece::{Integer, Quoted, Text};
 
+        const NONE: Piece = Text("");
         match self {
-            Self::BadBase64 => add(&[Text("Base64 data contains invalid characters")]),
-            Self::Failed(what, Errno(why)) => add(&[Text(what), Text(": "), Text(why)]),
-            Self::Freeze(error) => describe_freeze("failed to freeze ", error, add),
+            Self::BadBase64 => ("Base64 data contains invalid characters", [NONE; 3]),
+            Self::Failed(what, Errno(why)) => ("%: %", [Text(what), Text(why), NONE]),
+            Self::Freeze(error) => freeze("failed to freeze", error),
             Self::InvalidCount(count) => {
-                add(&[Text("value '"), Integer(count), Text("' is invalid for argument count")]);
+                ("value '%' is invalid for argument count", [Integer(count), NONE, NONE])
             }
-            Self::InvalidMode(mode) => {
-                add(&[Text("invalid file open mode '"), Quoted(mode), Text("'")]);
-            }
-            Self::InvalidWhence(code) => add(&[Text("invalid whence code "), Integer(code)]),
+            Self::InvalidMode(mode) => ("invalid file open mode '%'", [Quoted(mode), NONE, NONE]),
+            Self::InvalidWhence(code) => ("invalid whence code %", [Integer(code), NONE, NONE]),
             Self::NoHandle(handle) => {
-                add(&[Text("handle '"), Integer(handle), Text("' has not been found")]);
+                ("handle '%' has not been found", [Integer(handle), NONE, NONE])
             }
             Self::Open { path, mode, errno: Errno(why) } => {
                 let mode = mode.map_or(Text("r"), Quoted);
-                add(&[Text("failed to open file '"), Quoted(path), Text("' (mode: '"), mode]);
-                add(&[Text("'): "), Text(why)]);
+                ("failed to open file '%' (mode: '%'): %", [Quoted(path), mode, Text(why)])
             }
-            Self::Thaw(error) => describe_freeze("failed to thaw ", error, add),
+            Self::Thaw(error) => freeze("failed to thaw", error),
         }
     }
 }
 
-fn describe_freeze(what: &'static str, error: FreezeError, add: &mut impl FnMut(&[Piece])) {
+fn freeze(what: &'static str, error: FreezeError) -> (&'static str, [Piece; 3]) {
     use Piece::Text;
 
     match error {
         FreezeError::Disk { mountpoint, errno: Errno(why) } => {
-            add(&[Text(what), Text(mountpoint), Text(": "), Text(why)]);
+            ("% %: %", [Text(what), Text(mountpoint), Text(why)])
         }
-        FreezeError::Hook => add(&[Text("fsfreeze hook has terminated abnormally")]),
+        FreezeError::Hook => ("fsfreeze hook has terminated abnormally", [Text(""); 3]),
     }
 }

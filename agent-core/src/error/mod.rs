@@ -4,7 +4,7 @@
 
 mod file;
 
-use crate::wire::{EnvelopeError, Piece, Reply, Span, SyntaxError};
+use crate::wire::{EnvelopeError, Piece, Span, SyntaxError};
 
 pub(crate) use file::FileError;
 
@@ -66,119 +66,96 @@ impl Error {
         }
     }
 
-    /// Adds the description to a reply.
-    pub(crate) fn describe(self, reply: &mut Reply<'_>) {
-        use Piece::{Quoted, Text};
-
-        let mut add = |pieces: &[Piece]| pieces.iter().for_each(|&piece| reply.push(piece));
+    /// The description: a text in which each `%` stands for a piece.
+    pub(crate) fn description(self) -> (&'static str, [Piece; 3]) {
         match self {
-            Self::Command(text) => add(&[Text(text)]),
-            Self::Disabled(name) => {
-                add(&[Text("Command "), Quoted(name), Text(" has been disabled")]);
+            Self::Command(text) => plain(text),
+            Self::Disabled(name) => with("Command % has been disabled", Piece::Quoted(name)),
+            Self::Envelope(error) => envelope(error),
+            Self::File(error) => error.description(),
+            Self::Frozen(name) => {
+                let text = "Command % has been disabled: the agent is in frozen state";
+                with(text, Piece::Quoted(name))
             }
-            Self::Envelope(error) => describe_envelope(error, &mut add),
-            Self::File(error) => error.describe(&mut add),
-            Self::Frozen(name) => add(&[
-                Text("Command "),
-                Quoted(name),
-                Text(" has been disabled: the agent is in frozen state"),
-            ]),
-            Self::MissingArgument(name) => {
-                add(&[Text("Parameter '"), Text(name), Text("' is missing")]);
-            }
-            Self::NotFound(name) => {
-                add(&[Text("The command "), Quoted(name), Text(" has not been found")]);
-            }
-            Self::NoSuchValue { argument, value } => add(&[
-                Text("Parameter '"),
-                Text(argument),
-                Text("' does not accept value '"),
-                Quoted(value),
-                Text("'"),
-            ]),
-            Self::ReplyTooLong => add(&[Text("the reply does not fit in the agent's buffer")]),
+            Self::MissingArgument(name) => with("Parameter '%' is missing", Piece::Text(name)),
+            Self::NoSuchValue { argument, value } => (
+                "Parameter '%' does not accept value '%'",
+                [Piece::Text(argument), Piece::Quoted(value), NONE],
+            ),
+            Self::NotFound(name) => with("The command % has not been found", Piece::Quoted(name)),
+            Self::ReplyTooLong => plain("the reply does not fit in the agent's buffer"),
             // qemu-ga's text for its own limit, 64 MiB.
-            Self::RequestTooLong => add(&[Text("JSON token size limit exceeded")]),
-            Self::Syntax(SyntaxError::NestingLimit) => {
-                add(&[Text("JSON nesting depth limit exceeded")]);
-            }
-            Self::Syntax(error) => {
-                add(&[Text("JSON parse error, ")]);
-                describe_syntax(error, &mut add);
-            }
+            Self::RequestTooLong => plain("JSON token size limit exceeded"),
+            Self::Syntax(error) => syntax(error),
             Self::UnexpectedArgument(name) => {
-                add(&[Text("Parameter '"), Quoted(name), Text("' is unexpected")]);
+                with("Parameter '%' is unexpected", Piece::Quoted(name))
             }
-            Self::Unsupported => {
-                add(&[Text("this feature or command is not currently supported")]);
-            }
-            Self::WrongElement { argument, index, expected } => add(&[
-                Text("Invalid parameter type for '"),
-                Text(argument),
-                Text("["),
-                Piece::Integer(index),
-                Text("]', expected: "),
-                Text(expected),
-            ]),
-            Self::WrongType { argument, expected } => add(&[
-                Text("Invalid parameter type for '"),
-                Text(argument),
-                Text("', expected: "),
-                Text(expected),
-            ]),
+            Self::Unsupported => plain("this feature or command is not currently supported"),
+            Self::WrongElement { argument, index, expected } => (
+                "Invalid parameter type for '%[%]', expected: %",
+                [Piece::Text(argument), Piece::Integer(index), Piece::Text(expected)],
+            ),
+            Self::WrongType { argument, expected } => (
+                "Invalid parameter type for '%', expected: %",
+                [Piece::Text(argument), Piece::Text(expected), NONE],
+            ),
         }
     }
 }
 
-fn describe_envelope(error: EnvelopeError, add: &mut impl FnMut(&[Piece])) {
-    use Piece::{Quoted, Text};
+/// A piece that no `%` stands for.
+const NONE: Piece = Piece::Text("");
 
+fn plain(text: &'static str) -> (&'static str, [Piece; 3]) {
+    (text, [NONE; 3])
+}
+
+fn with(text: &'static str, piece: Piece) -> (&'static str, [Piece; 3]) {
+    (text, [piece, NONE, NONE])
+}
+
+fn envelope(error: EnvelopeError) -> (&'static str, [Piece; 3]) {
     match error {
         EnvelopeError::ArgumentsNotObject => {
-            add(&[Text("QMP input member 'arguments' must be an object")]);
+            plain("QMP input member 'arguments' must be an object")
         }
-        EnvelopeError::ExecuteNotString => {
-            add(&[Text("QMP input member 'execute' must be a string")]);
-        }
-        EnvelopeError::LacksExecute => add(&[Text("QMP input lacks member 'execute'")]),
-        EnvelopeError::NotObject => add(&[Text("QMP input must be a JSON object")]),
+        EnvelopeError::ExecuteNotString => plain("QMP input member 'execute' must be a string"),
+        EnvelopeError::LacksExecute => plain("QMP input lacks member 'execute'"),
+        EnvelopeError::NotObject => plain("QMP input must be a JSON object"),
         EnvelopeError::Unexpected(key) => {
-            add(&[Text("QMP input member '"), Quoted(key), Text("' is unexpected")]);
+            with("QMP input member '%' is unexpected", Piece::Quoted(key))
         }
     }
 }
 
-fn describe_syntax(error: SyntaxError, add: &mut impl FnMut(&[Piece])) {
-    use Piece::{Quoted, Text};
-
+fn syntax(error: SyntaxError) -> (&'static str, [Piece; 3]) {
     match error {
-        SyntaxError::DuplicateKey => add(&[Text("duplicate key")]),
-        SyntaxError::ExpectingValue => add(&[Text("expecting value")]),
-        SyntaxError::InvalidEscape => add(&[Text("invalid escape sequence in string")]),
-        SyntaxError::InvalidKeyword(text) => describe_keyword(text, add),
-        SyntaxError::InvalidUtf8 => add(&[Text("invalid UTF-8 sequence in string")]),
-        SyntaxError::KeyNotString => add(&[Text("key is not a string in object")]),
-        SyntaxError::MissingColon => add(&[Text("missing : in object pair")]),
-        // Has no prefix and is described by the caller.
-        SyntaxError::NestingLimit => {}
+        SyntaxError::DuplicateKey => plain("JSON parse error, duplicate key"),
+        SyntaxError::ExpectingValue => plain("JSON parse error, expecting value"),
+        SyntaxError::InvalidEscape => plain("JSON parse error, invalid escape sequence in string"),
+        SyntaxError::InvalidKeyword(text) => keyword(text),
+        SyntaxError::InvalidUtf8 => plain("JSON parse error, invalid UTF-8 sequence in string"),
+        SyntaxError::KeyNotString => plain("JSON parse error, key is not a string in object"),
+        SyntaxError::MissingColon => plain("JSON parse error, missing : in object pair"),
+        SyntaxError::NestingLimit => plain("JSON nesting depth limit exceeded"),
         SyntaxError::NotUnicode(text) => {
-            add(&[Quoted(text), Text(" is not a valid Unicode character")]);
+            with("JSON parse error, % is not a valid Unicode character", Piece::Quoted(text))
         }
-        SyntaxError::SeparatorInDict => add(&[Text("expected separator in dict")]),
-        SyntaxError::SeparatorInList => add(&[Text("expected separator in list")]),
-        SyntaxError::Stray(text) => add(&[Text("stray '"), Quoted(text), Text("'")]),
+        SyntaxError::SeparatorInDict => plain("JSON parse error, expected separator in dict"),
+        SyntaxError::SeparatorInList => plain("JSON parse error, expected separator in list"),
+        SyntaxError::Stray(text) => with("JSON parse error, stray '%'", Piece::Quoted(text)),
     }
 }
 
 /// qemu-ga cuts what stands behind `JSON parse error, ` to 1023 bytes, and a keyword is the one
 /// text that can be longer than that.
-fn describe_keyword(text: Span, add: &mut impl FnMut(&[Piece])) {
-    const BEGIN: &str = "invalid keyword '";
-    const LONGEST: usize = 1023 - BEGIN.len();
+fn keyword(text: Span) -> (&'static str, [Piece; 3]) {
+    const LONGEST: usize = 1023 - "invalid keyword '".len();
 
     let cut = text.start.saturating_add(LONGEST);
-    add(&[Piece::Text(BEGIN), Piece::Quoted(Span { end: text.end.min(cut), ..text })]);
     if text.end < cut {
-        add(&[Piece::Text("'")]);
+        with("JSON parse error, invalid keyword '%'", Piece::Quoted(text))
+    } else {
+        with("JSON parse error, invalid keyword '%", Piece::Quoted(Span { end: cut, ..text }))
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The text is qemu-ga's: one line, `, ` and `: ` between tokens, ASCII only.
 
-use heapless::{Deque, VecView};
+use heapless::{Vec, VecView};
 
 use crate::capability::{Errno, Handle};
 
@@ -18,8 +18,8 @@ use super::{
 };
 
 /// Pieces that one reply may have at once. An error with an `id` and a description of four makes
-/// eleven, and a token of the `id` under way at most five more.
-const PIECES: usize = 16;
+/// sixteen, and a token of the `id` under way at most five more.
+const PIECES: usize = 24;
 
 /// A part of a reply that is still to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub(crate) enum Piece {
 pub(crate) struct Reply<'b> {
     bytes: &'b mut VecView<u8>,
     sent: usize,
-    pieces: Deque<Piece, PIECES>,
+    /// The next one is the last of them.
+    pieces: Vec<Piece, PIECES>,
     /// Whether a separator is due before the next token of a [`Piece::Value`].
     separate: bool,
 }
@@ -51,7 +52,7 @@ pub(crate) struct Reply<'b> {
 impl<'b> Reply<'b> {
     pub(crate) fn new(bytes: &'b mut VecView<u8>) -> Self {
         bytes.clear();
-        Self { bytes, sent: 0, pieces: Deque::new(), separate: false }
+        Self { bytes, sent: 0, pieces: Vec::new(), separate: false }
     }
 
     /// What is ready to be sent.
@@ -92,14 +93,29 @@ impl<'b> Reply<'b> {
     }
 
     /// Adds a piece behind what is there.
+    #[inline(never)]
     pub(crate) fn push(&mut self, piece: Piece) {
-        // The pieces of every reply are known when it is written, and they fit.
-        let _ = self.pieces.push_back(piece);
+        push(&mut self.pieces, piece);
+    }
+
+    /// Adds a text in which each `%` stands for a piece.
+    pub(crate) fn push_format(&mut self, format: &'static str, pieces: &[Piece]) {
+        let mut pieces = pieces.iter();
+        let mut rest = format;
+        while let Some((text, behind)) = rest.split_once('%') {
+            self.push(Piece::Text(text));
+            if let Some(&piece) = pieces.next() {
+                self.push(piece);
+            }
+            rest = behind;
+        }
+        self.push(Piece::Text(rest));
     }
 
     /// Adds a piece before what is there. There is a place for as many as a token has.
+    #[inline(never)]
     fn push_front(&mut self, piece: Piece) {
-        let _ = self.pieces.push_front(piece);
+        let _ = self.pieces.push(piece);
     }
 
     /// Writes as much of the pieces as there is room for; `message` is what they point into, and
@@ -109,7 +125,7 @@ impl<'b> Reply<'b> {
         message: &[u8],
         mut read: impl FnMut(Handle, &mut [u8]) -> Result<usize, Errno>,
     ) -> bool {
-        while let Some(piece) = self.pieces.pop_front() {
+        while let Some(piece) = self.pieces.pop() {
             let written = match piece {
                 Piece::Text(text) => self.write_text(text),
                 Piece::File { handle, count } => self.write_file(handle, count, &mut read),
@@ -160,12 +176,10 @@ impl<'b> Reply<'b> {
     /// The file fails after the reply has begun to promise its contents. The line ends where it
     /// is, so that no client takes it for whole, and the error follows.
     fn break_off(&mut self, Errno(why): Errno) {
-        const BEGIN: &str =
-            "\n{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to read file: ";
+        const FORMAT: &str =
+            "\n{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to read file: %\"}}\n";
         self.pieces.clear();
-        for text in [BEGIN, why, "\"}}\n"] {
-            self.push(Piece::Text(text));
-        }
+        self.push_format(FORMAT, &[Piece::Text(why)]);
     }
 
     fn write_text(&mut self, text: &'static str) -> bool {
@@ -237,6 +251,12 @@ impl<'b> Reply<'b> {
     }
 }
 
+/// Adds a piece behind the others. The pieces of every reply are known when it is written, and they
+/// fit.
+fn push(pieces: &mut Vec<Piece, PIECES>, piece: Piece) {
+    let _ = pieces.insert(0, piece);
+}
+
 /// Fills a buffer by reading again and again; an early end is an error.
 fn fill(
     mut bytes: &mut [u8],
@@ -259,7 +279,7 @@ fn fill(
 #[derive(Debug)]
 pub struct ReplyWriter<'r> {
     bytes: &'r mut VecView<u8>,
-    pieces: &'r mut Deque<Piece, PIECES>,
+    pieces: &'r mut Vec<Piece, PIECES>,
     start: usize,
     limit: usize,
     overflowed: bool,
@@ -334,6 +354,7 @@ impl ReplyWriter<'_> {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         let fits = self.bytes.len().saturating_add(bytes.len()) <= self.limit;
         if self.overflowed || !fits || self.bytes.extend_from_slice(bytes).is_err() {
@@ -345,8 +366,7 @@ impl ReplyWriter<'_> {
     /// Lets pieces follow what is written. Nothing more can be written then.
     pub(crate) fn then(&mut self, pieces: &[Piece]) {
         for &piece in pieces {
-            // There are few, and nothing was there before.
-            let _ = self.pieces.push_back(piece);
+            push(self.pieces, piece);
         }
     }
 
