@@ -6,13 +6,14 @@
 
 use uart_16550::backend::Backend;
 use uart_16550::spec::FIFO_SIZE;
-use uart_16550::spec::registers::{FCR, LSR, offsets};
+use uart_16550::spec::registers::{FCR, LSR, MCR, offsets};
 
 use crate::ports::Ports;
 use crate::relax::relax;
 
 const DATA: u8 = offset(offsets::DATA);
 const FIFO_CONTROL: u8 = offset(offsets::FCR);
+const MODEM_CONTROL: u8 = offset(offsets::MCR);
 const LINE_STATUS: u8 = offset(offsets::LSR);
 
 /// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up and one after.
@@ -59,8 +60,13 @@ impl<P: Ports> Line<P> {
     }
 
     /// The port has been started: from now on accesses pass unchanged.
-    pub(super) const fn started(&mut self) {
+    pub(super) fn started(&mut self) {
         self.start_polls = None;
+        // QEMU looks for more to receive only when the receiver is read, which it was in loopback; without this the rest of an
+        // early request would wait in the host's socket.
+        if !self.line_status().contains(LSR::DATA_READY) {
+            self.read_register(DATA);
+        }
     }
 
     pub(super) const fn errors(&self) -> LineErrors {
@@ -97,6 +103,10 @@ impl<P: Ports> Line<P> {
         self.ports.read_u8(self.base + u16::from(offset))
     }
 
+    fn write_register(&mut self, offset: u8, value: u8) {
+        self.ports.write_u8(self.base + u16::from(offset), value);
+    }
+
     fn line_status(&mut self) -> LSR {
         let status = LSR::from_bits_retain(self.read_register(LINE_STATUS));
         let count = |errors: &mut u32| *errors = errors.saturating_add(1);
@@ -110,9 +120,6 @@ impl<P: Ports> Line<P> {
     }
 
     /// Empties the receiver before its FIFO is turned on, which clears it.
-    ///
-    /// A byte that arrives between the last look and that moment is lost; no byte can under QEMU, whose receiver without FIFO
-    /// takes the next one only after the main loop has run.
     fn keep_received(&mut self) {
         for _ in 0..=FIFO_SIZE {
             if !self.line_status().contains(LSR::DATA_READY) {
@@ -151,11 +158,15 @@ impl<P: Ports> Backend for Line<P> {
 
     unsafe fn write(&mut self, offset: u8, mut value: u8) {
         if offset == FIFO_CONTROL && self.start_polls.is_some() {
+            // In loopback nothing is received from outside, so that no byte comes between the last look and the change of the
+            // FIFO, which would clear it. (QEMU refills the receiver at the very read that empties it, but not in loopback.) The
+            // driver ends the loopback when it sets the modem control register, soon after this.
+            self.write_register(MODEM_CONTROL, MCR::LOOP_BACK.bits());
             self.keep_received();
             // Turning the FIFO on clears it; where it is on already nothing needs to.
             value &= !FCR::RX_FIFO_RESET.bits();
         }
-        self.ports.write_u8(self.base + u16::from(offset), value);
+        self.write_register(offset, value);
     }
 }
 
@@ -200,6 +211,7 @@ pub(super) mod tests {
         pub(in crate::uart) fn receive(&self, bytes: &[u8]) {
             let room = if self.fifo.get() { FIFO_SIZE } else { 1 };
             for &byte in bytes {
+                assert!(self.modem_control.get() & 0x10 == 0, "nothing comes in loopback");
                 let mut received = self.received.borrow_mut();
                 if received.len() < room {
                     received.push_back(byte);
