@@ -1,9 +1,11 @@
 //! The first instructions: PVH start, long mode, stack, Rust
 //!
-//! A hypervisor that speaks PVH (Xen's `docs/misc/pvh.pandoc`, "x86/HVM direct boot ABI") finds the address of `pvh_start`
-//! in an ELF note and jumps there in 32-bit protected mode with flat segments, paging off, interrupts off, and the address of
-//! `hvm_start_info` in EBX. The code below builds just enough page tables to switch to 64-bit mode; [`paging`] refines them
-//! in Rust. Register bits: Intel SDM volume 3, 2.2.1 (EFER), 2.5 (CR0, CR4), 3.4.5 (segment descriptors), 4.5 (4-level paging).
+//! A hypervisor that speaks PVH (Xen's `docs/misc/pvh.pandoc`, "x86/HVM direct boot ABI") finds the
+//! address of `pvh_start` in an ELF note and jumps there in 32-bit protected mode with flat
+//! segments, paging off, interrupts off, and the address of `hvm_start_info` in EBX. The code below
+//! builds just enough page tables to switch to 64-bit mode; [`paging`] refines them in Rust.
+//! Register bits: Intel SDM volume 3, 2.2.1 (EFER), 2.5 (CR0, CR4), 3.4.5 (segment descriptors),
+//! 4.5 (4-level paging).
 
 use core::arch::global_asm;
 
@@ -26,7 +28,8 @@ const EFER_LME: u32 = 1 << 8;
 const CR4_PAE: u32 = 1 << 5;
 /// OSFXSR: SSE instructions are allowed; Rust's x86-64 code uses them everywhere.
 const CR4_OSFXSR: u32 = 1 << 9;
-/// OSXMMEXCPT: an unmasked SSE fault would be #XM rather than #UD. All are masked (MXCSR's reset value).
+/// OSXMMEXCPT: an unmasked SSE fault would be #XM rather than #UD. All are masked (MXCSR's reset
+/// value).
 const CR4_OSXMMEXCPT: u32 = 1 << 10;
 
 /// PE: protected mode, as on entry.
@@ -46,13 +49,14 @@ const CR0_PG: u32 = 1 << 31;
 const CODE: u32 = 0x08;
 const DATA: u32 = 0x10;
 
-// Section names are those that the compiler uses, so that the linker script needs no case of its own.
+// Section names are those that the compiler uses, so that the linker script needs no case of its
+// own.
 global_asm!(
     r#"
     .section .note.Xen, "a", @note
     .balign 4
     .long 4                         # length of the name
-    .long 8                         # length of the description: QEMU reads 8 bytes from a 64-bit ELF
+    .long 8                         # length of the description: QEMU reads 8 bytes
     .long {NOTE_PHYS32_ENTRY}
     .asciz "Xen"
     .quad pvh_start
@@ -61,8 +65,9 @@ global_asm!(
     .balign 8
 gdt:
     .quad 0                         # the null descriptor
-    .quad 0x00AF9B000000FFFF        # code: base 0, limit 4 GiB, present, ring 0, execute and read, accessed, L = 64-bit
-    .quad 0x00CF93000000FFFF        # data: base 0, limit 4 GiB, present, ring 0, read and write, accessed
+    # Both: base 0, limit 4 GiB, present, ring 0, accessed.
+    .quad 0x00AF9B000000FFFF        # code: execute and read, L = 64-bit
+    .quad 0x00CF93000000FFFF        # data: read and write
 gdt_end:
 gdt_pointer:
     .word gdt_end - gdt - 1
@@ -93,7 +98,8 @@ pvh_start:
     test edx, {CPUID_LONG_MODE}
     jz 9f
 
-    # PML4[0] -> POINTERS[0..4] -> four page directories of 512 pages of 2 MiB: the first 4 GiB as they are.
+    # PML4[0] -> POINTERS[0..4] -> four page directories of 512 pages of 2 MiB: the first 4 GiB,
+    # one to one.
     mov eax, offset {POINTERS}
     or eax, {TABLE}
     mov [{PML4}], eax
@@ -165,19 +171,21 @@ long_mode:
     DATA = const DATA,
 );
 
-/// Finishes what the assembly began and runs the board's `main`; [`entry!`](crate::entry) calls it.
+/// Finishes what the assembly began and runs the board's `main`; [`entry!`](macro@crate::entry)
+/// calls it.
 ///
 /// # Safety
 ///
 /// Called once, by the entry code, with the address that the hypervisor gave.
 pub unsafe fn start(start_info: u64, main: fn(&StartInfo<'_>, &Outside) -> !) -> ! {
-    // SAFETY: the entry code has just switched to these tables, nothing else uses them, and this is the first call.
+    // SAFETY: the entry code has just switched to these tables, nothing else uses them, and this is
+    // the first call.
     let mapped_bytes = unsafe { paging::refine() };
     #[cfg(feature = "defmt")]
     crate::logger::start();
 
-    // SAFETY: so the tables map it, and they are not changed again. The image is all that the program uses as memory, and
-    // firmware tables lie outside of it.
+    // SAFETY: so the tables map it, and they are not changed again. The image is all that the
+    // program uses as memory, and firmware tables lie outside of it.
     let memory = unsafe { Outside::new(paging::image(), mapped_bytes) };
     // The agent can do without: ACPI is found by a scan, and an empty command line says nothing.
     let info = StartInfo::read(&memory, start_info).unwrap_or_else(without);

@@ -9,8 +9,9 @@
 //!       main       the board's, given by entry!
 //! ```
 //!
-//! `memory` has the five functions that the compiler calls by name, `logger` (feature `defmt`) is the log's way out, and
-//! [`entry!`] puts into the board's program what only a program may have: the entry's target and the panic handler.
+//! `memory` has the five functions that the compiler calls by name, `logger` (feature `defmt`) is
+//! the log's way out, and [`entry!`] puts into the board's program what only a program may have:
+//! the entry's target and the panic handler.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -36,10 +37,13 @@ pub use start_info::{MemoryKind, MemoryRegion, StartInfo, StartInfoError};
 #[cfg(not(test))]
 pub use crate::{entry::start, panic::report};
 
-/// Makes `main` the image's entry point, `reset` what ends it after a panic, and a stack of `stack_bytes`.
+/// Makes `main` the image's entry point, `reset` what ends it after a panic, and a stack of
+/// `stack_bytes`.
 ///
-/// `main` is a `fn(&boot::StartInfo<'_>, &boot::Outside) -> !` and runs once, with interrupts disabled, on a stack with a
-/// guard page; it gets what the hypervisor says and the memory to follow such words in. `reset` is a `fn() -> !`; it runs after the panic has been logged and must not panic itself.
+/// `main` is a `fn(&boot::StartInfo<'_>, &boot::Outside) -> !` and runs once, with interrupts
+/// disabled, on a stack with a guard page; it gets what the hypervisor says and the memory to
+/// follow such words in. `reset` is a `fn() -> !`; it runs after the panic has been logged and must
+/// not panic itself.
 #[macro_export]
 macro_rules! entry {
     ($main:path, reset = $reset:path, stack_bytes = $stack_bytes:expr) => {
@@ -51,7 +55,8 @@ macro_rules! entry {
         /// Where the entry's assembly goes once Rust can run.
         #[unsafe(no_mangle)]
         extern "C" fn boot_main(start_info: u64) -> ! {
-            // SAFETY: only the entry code knows this symbol; it comes here once, with what `start` asks for.
+            // SAFETY: only the entry code knows this symbol; it comes here once, with what `start`
+            // asks for.
             unsafe { $crate::start(start_info, $main) }
         }
 
@@ -61,7 +66,8 @@ macro_rules! entry {
             $reset()
         }
 
-        /// Named by the unwinding tables of the precompiled `core`; unoptimised builds keep the reference. Nothing unwinds.
+        /// Named by the unwinding tables of the precompiled `core`; unoptimised builds keep the
+        /// reference. Nothing unwinds.
         #[unsafe(no_mangle)]
         extern "C" fn rust_eh_personality() {}
     };

@@ -1,7 +1,8 @@
 //! defmt's way out: the debug console at port 0xE9
 //!
-//! QEMU's `-device isa-debugcon` (and Bochs, and Cloud Hypervisor's `--debug-console`) takes each byte written to the port. A
-//! real machine has nothing there, and neither has a QEMU that was not asked: then nothing is written.
+//! QEMU's `-device isa-debugcon` (and Bochs, and Cloud Hypervisor's `--debug-console`) takes each
+//! byte written to the port. A real machine has nothing there, and neither has a QEMU that was not
+//! asked: then nothing is written.
 
 use core::cell::UnsafeCell;
 
@@ -29,7 +30,8 @@ static LOG: Log =
 impl Log {
     /// Hands the encoder and the way out to `encode`, and what marks a frame.
     fn with(&self, encode: impl FnOnce(&mut Encoder, &mut dyn FnMut(&[u8]), &mut bool)) {
-        // SAFETY: the functions below are the only callers; none of them calls another or logs while it has the state.
+        // SAFETY: the functions below are the only callers; none of them calls another or logs
+        // while it has the state.
         let State { console, in_frame, encoder } = unsafe { &mut *self.0.get() };
         let mut emit = |bytes: &[u8]| {
             if let Some(console) = console {
@@ -52,13 +54,14 @@ pub(crate) fn start() {
 #[global_logger]
 struct DebugConsole;
 
-// SAFETY: there is one thread, and defmt calls `write` and `release` between an `acquire` and its `release`. A fault's handler
-// may come in between, but it does not return.
+// SAFETY: there is one thread, and defmt calls `write` and `release` between an `acquire` and its
+// `release`. A fault's handler may come in between, but it does not return.
 unsafe impl defmt::Logger for DebugConsole {
     fn acquire() {
         LOG.with(|encoder, emit, in_frame| {
             if *in_frame {
-                // A fault amid a frame. What there is of it ends here, so that the decoder finds the next one.
+                // A fault amid a frame. What there is of it ends here, so that the decoder finds
+                // the next one.
                 encoder.end_frame(&mut *emit);
             }
             *in_frame = true;

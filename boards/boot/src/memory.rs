@@ -1,9 +1,10 @@
 //! The functions that the compiler calls by name
 //!
-//! `core` and compiled code expect `memcpy`, `memmove`, `memset`, `memcmp` and `bcmp` with C's meaning from whoever links a
-//! program. They are written in assembly because the compiler may turn a loop that copies into a call of `memcpy`: in Rust,
-//! `memcpy` could become a call of itself. The string instructions move eight bytes at a time, which suits interpreters as
-//! well as CPUs; the direction flag is clear on entry and on return (System V ABI for x86-64, 3.2.1).
+//! `core` and compiled code expect `memcpy`, `memmove`, `memset`, `memcmp` and `bcmp` with C's
+//! meaning from whoever links a program. They are written in assembly because the compiler may turn
+//! a loop that copies into a call of `memcpy`: in Rust, `memcpy` could become a call of itself. The
+//! string instructions move eight bytes at a time, which suits interpreters as well as CPUs; the
+//! direction flag is clear on entry and on return (System V ABI for x86-64, 3.2.1).
 
 use core::arch::naked_asm;
 
@@ -36,7 +37,8 @@ unsafe extern "C" fn memcpy(destination: *mut u8, source: *const u8, len: usize)
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(destination: *mut u8, source: *const u8, len: usize) -> *mut u8 {
     naked_asm!(
-        // Upwards spoils the source only where destination lies inside it: 0 <= destination - source < len.
+        // Upwards spoils the source only where destination lies inside it: 0 <= destination -
+        // source < len.
         "mov rax, rdi",
         "sub rax, rsi",
         "cmp rax, rdx",
@@ -78,7 +80,8 @@ unsafe extern "C" fn memset(destination: *mut u8, value: i32, len: usize) -> *mu
     )
 }
 
-/// Compares `len` bytes: negative, zero or positive as `left` is before, the same as, or after `right`.
+/// Compares `len` bytes: negative, zero or positive as `left` is before, the same as, or after
+/// `right`.
 ///
 /// # Safety
 ///

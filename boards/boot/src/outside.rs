@@ -1,7 +1,8 @@
 //! Memory that others wrote: everything but the image
 //!
-//! The start info is a chain of addresses written by the hypervisor, as ACPI's tables are by the firmware. A hostile one could
-//! lead into the image itself, whose bytes change while they would be looked at; [`Outside`] says that nothing is there.
+//! The start info is a chain of addresses written by the hypervisor, as ACPI's tables are by the
+//! firmware. A hostile one could lead into the image itself, whose bytes change while they would be
+//! looked at; [`Outside`] says that nothing is there.
 
 use core::ops::Range;
 
@@ -20,14 +21,16 @@ impl Outside {
     ///
     /// # Safety
     ///
-    /// As [`IdentityMap::new`]; what the program writes, but for registers of devices, must lie in `image`.
+    /// As [`IdentityMap::new`]; what the program writes, but for registers of devices, must lie in
+    /// `image`.
     pub const unsafe fn new(image: Range<u64>, mapped_bytes: u64) -> Self {
         // SAFETY: the caller's promise.
         let map = unsafe { IdentityMap::new(mapped_bytes) };
         Self { image, mapped_bytes, map }
     }
 
-    /// Where registers of devices may lie: above the image, as far as is mapped. None of it is memory of the program's.
+    /// Where registers of devices may lie: above the image, as far as is mapped. None of it is
+    /// memory of the program's.
     pub const fn devices(&self) -> Range<u64> {
         self.image.end..self.mapped_bytes
     }

@@ -1,8 +1,9 @@
 //! Page tables: everything one to one, each part of the image with its own rights
 //!
-//! The entry code maps the first 4 GiB with pages of 2 MiB, all writable. [`refine`] then takes away what is not needed:
-//! the first 2 MiB, where the image is, get pages of 4 KiB with the rights that [`rights`](crate::rights) tells. Where the
-//! CPU has pages of 1 GiB, the map grows to 512 GiB, for devices that the firmware put above 4 GiB.
+//! The entry code maps the first 4 GiB with pages of 2 MiB, all writable. [`refine`] then takes
+//! away what is not needed: the memory around the image gets pages of 4 KiB with the rights that
+//! [`rights`](crate::rights) tells. Where the CPU has pages of 1 GiB, the map grows to 512 GiB, for
+//! devices that the firmware put above 4 GiB.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -26,7 +27,8 @@ const EFER_NXE: u32 = 1 << 11;
 #[derive(Debug)]
 pub(crate) struct Tables<const N: usize>(UnsafeCell<[[u64; 512]; N]>);
 
-// SAFETY: there is one CPU and one thread, and only the entry code and `refine`, which run once, write here.
+// SAFETY: there is one CPU and one thread, and only the entry code and `refine`, which run once,
+// write here.
 unsafe impl<const N: usize> Sync for Tables<N> {}
 
 impl<const N: usize> Tables<N> {
@@ -46,8 +48,11 @@ pub(crate) static PML4: Tables<1> = Tables::new();
 pub(crate) static POINTERS: Tables<1> = Tables::new();
 /// For the first 4 GiB: an entry per 2 MiB.
 pub(crate) static PAGE_DIRECTORIES: Tables<4> = Tables::new();
-/// For the first 2 MiB, where the image is: an entry per 4 KiB.
-static PAGES: Tables<1> = Tables::new();
+/// For the image: an entry per 4 KiB.
+static PAGES: Tables<IMAGE_TABLES> = Tables::new();
+
+/// Tables of 2 MiB each that the image may reach into; the linker script knows.
+const IMAGE_TABLES: usize = if cfg!(small) { 1 } else { 4 };
 
 unsafe extern "C" {
     // The linker script's: only their addresses mean something.
@@ -63,7 +68,8 @@ pub(crate) fn image() -> Range<u64> {
     (&raw const __image_start) as u64..(&raw const __image_end) as u64
 }
 
-/// Gives every page the rights that it needs and no more; returns how many bytes from address 0 on are mapped.
+/// Gives every page the rights that it needs and no more; returns how many bytes from address 0 on
+/// are mapped.
 ///
 /// # Safety
 ///
@@ -82,17 +88,24 @@ pub(crate) unsafe fn refine() -> u64 {
         guard: (&raw const __stack_guard) as u64,
     };
 
-    // SAFETY: nothing else refers to the tables, by this function's contract. The CPU may read them at any time, and each
-    // entry maps its page one to one before and after, with rights that cover what its part of the image is used for.
+    // SAFETY: nothing else refers to the tables, by this function's contract. The CPU may read them
+    // at any time, and each entry maps its page one to one before and after, with rights that cover
+    // what its part of the image is used for.
     let (pages, directories, pointers) =
         unsafe { (&mut *PAGES.0.get(), &mut *PAGE_DIRECTORIES.0.get(), &mut *POINTERS.0.get()) };
     for (address, entry) in (0..).step_by(4 << 10).zip(pages.as_flattened_mut()) {
         *entry = small_page(address, &layout) & kept;
     }
-    for (address, entry) in (0..).step_by(2 << 20).zip(directories.as_flattened_mut()).skip(1) {
+    for (address, entry) in
+        (0..).step_by(2 << 20).zip(directories.as_flattened_mut()).skip(IMAGE_TABLES)
+    {
         *entry = large_page(address) & kept;
     }
-    directories[0][0] = PAGES.address() | PRESENT | WRITABLE;
+    for (table, entry) in
+        (PAGES.address()..).step_by(4 << 10).zip(&mut directories[0]).take(IMAGE_TABLES)
+    {
+        *entry = table | PRESENT | WRITABLE;
+    }
     let mapped = if features & CPUID_PDPE1GB == 0 {
         4 * GIB
     } else {
@@ -103,7 +116,11 @@ pub(crate) unsafe fn refine() -> u64 {
     };
     // SAFETY: loads the same table again, so that the CPU forgets the entries that it remembers.
     unsafe {
-        asm!("mov {cr3}, cr3", "mov cr3, {cr3}", cr3 = out(reg) _, options(nostack, preserves_flags));
+        asm!(
+            "mov {cr3}, cr3", "mov cr3, {cr3}",
+            cr3 = out(reg) _,
+            options(nostack, preserves_flags),
+        );
     }
     mapped
 }
@@ -114,7 +131,8 @@ pub(crate) unsafe fn refine() -> u64 {
 ///
 /// The CPU has the feature, and no entry has the bit set by accident.
 unsafe fn enable_no_execute() {
-    // SAFETY: EFER exists on every CPU with long mode; only NXE changes, as this function's contract allows.
+    // SAFETY: EFER exists on every CPU with long mode; only NXE changes, as this function's
+    // contract allows.
     unsafe {
         asm!(
             "rdmsr", "or eax, {nxe}", "wrmsr",

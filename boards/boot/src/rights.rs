@@ -1,7 +1,8 @@
 //! What a page may be used for, as page table entries
 //!
-//! The numbers behind [`paging`](crate): each part of the image has its own rights, so that code cannot be written, data
-//! cannot be run, and the page below the stack is not there at all. Entry layout: Intel SDM volume 3, 4.5, tables 4-15 to 4-20.
+//! The numbers behind [`paging`](crate): each part of the image has its own rights, so that code
+//! cannot be written, data cannot be run, and the page below the stack is not there at all. Entry
+//! layout: Intel SDM volume 3, 4.5, tables 4-15 to 4-20.
 
 use core::ops::Range;
 
@@ -27,12 +28,13 @@ pub(crate) struct Layout {
     pub(crate) guard: u64,
 }
 
-/// The entry for one of the 4 KiB pages of the first 2 MiB.
+/// The entry for one of the 4 KiB pages of the image's surroundings.
 pub(crate) fn small_page(address: u64, layout: &Layout) -> u64 {
     let rights = if address == layout.guard {
         return 0;
     } else if address == 0 {
-        // The BIOS data area, which the search for ACPI reads; not writable, so that a null pointer is noticed.
+        // The BIOS data area, which the search for ACPI reads; not writable, so that a null pointer
+        // is noticed.
         PRESENT | NO_EXECUTE
     } else if layout.text.contains(&address) {
         PRESENT
@@ -51,7 +53,8 @@ pub(crate) fn large_page(address: u64) -> u64 {
     address | PRESENT | WRITABLE | WHOLE | NO_EXECUTE | caching
 }
 
-/// The entry for a 1 GiB page above 4 GiB: memory or devices, told apart by the firmware's memory type registers.
+/// The entry for a 1 GiB page above 4 GiB: memory or devices, told apart by the firmware's memory
+/// type registers.
 pub(crate) fn huge_page(address: u64) -> u64 {
     address | PRESENT | WRITABLE | WHOLE | NO_EXECUTE
 }

@@ -1,11 +1,13 @@
 //! The program's stack, as memory
 //!
-//! Only the processor uses it: the entry code sets the stack pointer to its end, and a guard page lies below its beginning.
+//! Only the processor uses it: the entry code sets the stack pointer to its end, and a guard page
+//! lies below its beginning.
 
 use core::cell::UnsafeCell;
 use core::fmt;
 
-/// Memory for a stack of `BYTES` bytes, in whole pages; [`entry!`](crate::entry) makes the one that there is.
+/// Memory for a stack of `BYTES` bytes, in whole pages; [`entry!`](macro@crate::entry) makes the
+/// one that there is.
 #[repr(C, align(4096))]
 pub struct Stack<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
 

@@ -1,7 +1,8 @@
 //! What the hypervisor says at the start
 //!
-//! `hvm_start_info` and `hvm_memmap_table_entry` of Xen's `xen/include/public/arch-x86/hvm/start_info.h`, versions 0 and 1,
-//! checked once: after [`StartInfo::read`] every slice lies in readable memory and every length has a bound.
+//! `hvm_start_info` and `hvm_memmap_table_entry` of Xen's
+//! `xen/include/public/arch-x86/hvm/start_info.h`, versions 0 and 1, checked once: after
+//! [`StartInfo::read`] every slice lies in readable memory and every length has a bound.
 
 use hal_x86::memory::PhysicalMemory;
 use zerocopy::FromBytes;
@@ -56,7 +57,8 @@ impl<'m> StartInfo<'m> {
         self.command_line
     }
 
-    /// What lies where in physical memory. The hypervisor's word: nothing is promised about order or overlap.
+    /// What lies where in physical memory. The hypervisor's word: nothing is promised about order
+    /// or overlap.
     pub fn memory_map(&self) -> impl Iterator<Item = MemoryRegion> + use<'m> {
         self.regions.iter().map(|region| MemoryRegion {
             start: region.start.get(),
@@ -167,7 +169,8 @@ fn read<T: FromBytes>(memory: &impl PhysicalMemory, address: u64) -> Option<T> {
     T::read_from_bytes(memory.bytes(address, size_of::<T>())?).ok()
 }
 
-/// The memory map of a start info of version 1 or later at `address`; empty where it cannot be read.
+/// The memory map of a start info of version 1 or later at `address`; empty where it cannot be
+/// read.
 fn regions(memory: &impl PhysicalMemory, address: u64) -> &[RawRegion] {
     let place = address.saturating_add(size_of::<Raw>() as u64);
     let Some(map) = read::<RawMap>(memory, place) else { return &[] };
@@ -179,7 +182,8 @@ fn regions(memory: &impl PhysicalMemory, address: u64) -> &[RawRegion] {
         .unwrap_or(&[])
 }
 
-/// The bytes from `address` up to the first zero, the longest command line or the end of readable memory.
+/// The bytes from `address` up to the first zero, the longest command line or the end of readable
+/// memory.
 fn until_zero(memory: &impl PhysicalMemory, address: u64) -> &[u8] {
     let mut line: &[u8] = &[];
     for len in 1..=MAX_COMMAND_LINE {
@@ -264,7 +268,8 @@ mod tests {
 
     #[test]
     fn hostile_numbers_are_cut_down() {
-        // A command line without an end, a map that is longer than memory, and either where nothing is.
+        // A command line without an end, a map that is longer than memory, and either where nothing
+        // is.
         let long = vec![b'a'; 10_000];
         let info = memory(1, START + 56, 0, 0, &long);
         assert_eq!(StartInfo::read(&info, START).unwrap().command_line().len(), MAX_COMMAND_LINE);

@@ -2,9 +2,11 @@
 //!
 //! Words separated by white space, of which the agent knows two and leaves the rest to others:
 //!
-//! - `agent.channel=virtio|com1|com2|com3|com4`: where the agent listens, instead of a search. The last one counts.
-//! - `virtio_mmio.device=<size>@<base>:<interrupt>[:<id>]`: a virtio-mmio device, as in Linux (admin-guide/kernel-parameters).
-//!   Firecracker appends these words itself, and so does QEMU's microvm without ACPI.
+//! - `agent.channel=virtio|com1|com2|com3|com4`: where the agent listens, instead of a search. The
+//!   last one counts.
+//! - `virtio_mmio.device=<size>@<base>:<interrupt>[:<id>]`: a virtio-mmio device, as in Linux
+//!   (admin-guide/kernel-parameters). Firecracker appends these words itself, and so does QEMU's
+//!   microvm without ACPI.
 
 use core::fmt;
 
@@ -50,7 +52,8 @@ pub fn channel(line: &[u8]) -> Result<Option<Choice>, NoSuchChannel<'_>> {
     .map(Some)
 }
 
-/// The virtio-mmio devices that the command line names; words that cannot be understood are passed over.
+/// The virtio-mmio devices that the command line names; words that cannot be understood are passed
+/// over.
 pub fn virtio_mmio(line: &[u8]) -> impl Iterator<Item = VirtioMmio> {
     values(line, b"virtio_mmio.device=").filter_map(device)
 }
@@ -69,8 +72,8 @@ fn device(value: &[u8]) -> Option<VirtioMmio> {
     Some(VirtioMmio { base, length: u32::try_from(number(size)?).ok()?, gsi })
 }
 
-/// A number as Linux' `memparse` reads it, but for octal ones: in decimal, or in hexadecimal after `0x`, with K, M or G for the
-/// powers of 1024.
+/// A number as Linux' `memparse` reads it, but for octal ones: in decimal, or in hexadecimal after
+/// `0x`, with K, M or G for the powers of 1024.
 fn number(text: &str) -> Option<u64> {
     let (digits, shift) = match text.as_bytes().last()? {
         b'K' | b'k' => (&text[..text.len() - 1], 10),

@@ -1,7 +1,7 @@
 //! The guest's capabilities, over hal-x86
 //!
-//! hal-x86 knows nothing of commands and agent-core nothing of hardware. Here each capability of the one is put over the
-//! devices of the other.
+//! hal-x86 knows nothing of commands and agent-core nothing of hardware. Here each capability of
+//! the one is put over the devices of the other.
 
 use agent_core::{Board, Clock, ClockError, Power, PowerError, ShutdownMode, UnixNanos};
 use hal_x86::clock::WallClock;
@@ -15,7 +15,8 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A guest with a clock, if the machine has what one takes, and that can be switched off, if the machine can.
+    /// A guest with a clock, if the machine has what one takes, and that can be switched off, if
+    /// the machine can.
     pub fn new(clock: Option<WallClock>, can_power_off: bool) -> Self {
         let shutdown = Shutdown { can_power_off, requested: None };
         Self { clock: clock.map(RealTimeClock), shutdown }

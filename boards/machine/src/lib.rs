@@ -1,7 +1,7 @@
 //! What the x86 images have in common
 //!
 //! ```text
-//! machine        the devices that every image needs, brought up: ACPI, clocks, power, interrupts, faults
+//! machine        the devices that every image needs: ACPI, clocks, power, interrupts, faults
 //!   guest        agent_core's capabilities over them
 //! serve          the main loop between a channel and the agent
 //!   line         the channel over a UART

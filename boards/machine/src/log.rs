@@ -1,6 +1,7 @@
 //! Log lines that cost nothing without defmt
 //!
-//! defmt needs a logger to link, which only an image has. Without the feature `defmt` a line is nothing but a use of its values.
+//! defmt needs a logger to link, which only an image has. Without the feature `defmt` a line is
+//! nothing but a use of its values.
 
 #[cfg(feature = "defmt")]
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! The devices that every image needs, brought up in order
 //!
-//! What a machine lacks is left out: without ACPI it cannot be switched off, without a CMOS clock or a timer there is no time.
-//! The agent then does not offer what needs it.
+//! What a machine lacks is left out: without ACPI it cannot be switched off, without a CMOS clock
+//! or a timer there is no time. The agent then does not offer what needs it.
 
 use agent_core::ShutdownMode;
 use hal_x86::acpi::{Gsi, Madt, Tables};
@@ -18,7 +18,8 @@ use hal_x86::tsc::{Counter, Rdtsc, Tsc};
 use crate::guest::Guest;
 use crate::serve::Platform;
 
-/// What the time-stamp counter is taken for where there is no timer to measure it against: then a wait is rather too long.
+/// What the time-stamp counter is taken for where there is no timer to measure it against: then a
+/// wait is rather too long.
 const ASSUMED_HZ: u64 = 4_000_000_000;
 
 /// The machine, without the clock, which is the guest's.
@@ -38,8 +39,8 @@ impl<'m> Machine<'m> {
     ///
     /// # Safety
     ///
-    /// Called once, at privilege level 0 with interrupts disabled, by a program that has the machine to itself and whose page
-    /// tables are such that `map` is right.
+    /// Called once, at privilege level 0 with interrupts disabled, by a program that has the
+    /// machine to itself and whose page tables are such that `map` is right.
     pub unsafe fn start<M: PhysicalMemory>(
         map: IdentityMap,
         tables: Option<&Tables<'m, M>>,
@@ -160,7 +161,8 @@ pub fn fault(fault: &Fault) -> ! {
 
 /// Resets the machine, from wherever the program has come to.
 pub fn reset() -> ! {
-    // SAFETY: privilege level 0 is all there is in an image, and nothing else is done with the ports any more.
+    // SAFETY: privilege level 0 is all there is in an image, and nothing else is done with the
+    // ports any more.
     let ports = unsafe { Hardware::new() };
     // SAFETY: nothing is mapped, so nothing has to be.
     let nothing = unsafe { IdentityMap::new(0) };

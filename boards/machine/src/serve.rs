@@ -1,7 +1,8 @@
-//! The main loop: the channel's bytes to the agent and back, a shutdown when one is asked for, sleep in between
+//! The main loop: bytes to and fro, a shutdown in the end, sleep in between
 //!
-//! Interrupts are disabled but in [`Platform::idle`]. So whatever a device does after [`Channel::attend`] has looked at it raises
-//! an interrupt that is still pending when the CPU halts, and wakes it at once: nothing is missed, and nothing is polled.
+//! Interrupts are disabled but in [`Platform::idle`]. So whatever a device does after
+//! [`Channel::attend`] has looked at it raises an interrupt that is still pending when the CPU
+//! halts, and wakes it at once: nothing is missed, and nothing is polled.
 
 use agent_core::{Agent, Pump, ShutdownMode};
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
@@ -13,8 +14,9 @@ const DRAIN_MS: u64 = 200;
 
 /// Where the agent's bytes come from and go to. None of its functions waits for the host.
 pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + WriteReady {
-    /// Lets the device's interrupt fall, so that the next event raises it again, and then looks at what the device says.
-    /// Returns whether there may be more of that: the loop comes back before it idles.
+    /// Lets the device's interrupt fall, so that the next event raises it again, and then looks at
+    /// what the device says. Returns whether there may be more of that: the loop comes back before
+    /// it idles.
     ///
     /// # Errors
     ///
@@ -92,4 +94,153 @@ fn drain<C: Channel>(
         core::hint::spin_loop();
     }
     crate::warning!("the host does not take the last replies");
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+
+    use agent_core::Buffers;
+
+    use super::*;
+
+    /// A host's end: what it sends, how much of the answers it takes, and what it has taken.
+    #[derive(Default)]
+    struct Host {
+        sends: Vec<u8>,
+        takes: usize,
+        taken: Vec<u8>,
+        has_more: bool,
+        in_flight: bool,
+    }
+
+    impl Channel for Host {
+        fn attend(&mut self) -> Result<bool, ErrorKind> {
+            Ok(self.has_more)
+        }
+
+        fn is_drained(&mut self) -> Result<bool, ErrorKind> {
+            Ok(!self.in_flight)
+        }
+    }
+
+    impl ErrorType for Host {
+        type Error = ErrorKind;
+    }
+
+    impl ReadReady for Host {
+        fn read_ready(&mut self) -> Result<bool, ErrorKind> {
+            Ok(!self.sends.is_empty())
+        }
+    }
+
+    impl Read for Host {
+        fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
+            let len = bytes.len().min(self.sends.len());
+            for (slot, byte) in bytes.iter_mut().zip(self.sends.drain(..len)) {
+                *slot = byte;
+            }
+            Ok(len)
+        }
+    }
+
+    impl WriteReady for Host {
+        fn write_ready(&mut self) -> Result<bool, ErrorKind> {
+            Ok(self.takes > 0)
+        }
+    }
+
+    impl Write for Host {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+            let len = bytes.len().min(self.takes);
+            self.takes -= len;
+            self.taken.extend(&bytes[..len]);
+            Ok(len)
+        }
+
+        fn flush(&mut self) -> Result<(), ErrorKind> {
+            Ok(())
+        }
+    }
+
+    /// A machine on which each look at the clock takes a millisecond.
+    #[derive(Default)]
+    struct Clockwork(Cell<u64>);
+
+    impl Platform for Clockwork {
+        fn idle(&mut self) {}
+
+        fn uptime_ms(&self) -> u64 {
+            self.0.set(self.0.get() + 1);
+            self.0.get()
+        }
+
+        fn shut_down(&mut self, mode: ShutdownMode) -> ! {
+            panic!("{mode:?}")
+        }
+    }
+
+    const PING: &[u8] = b"{\"execute\": \"guest-ping\"}\n";
+    const PONG: &[u8] = b"{\"return\": {}}\n";
+
+    /// Serves `host` until nothing moves, and then drains; returns how long that took.
+    fn drained_after_ms(host: &mut Host, can_power_off: bool) -> (u64, Option<ShutdownMode>) {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Guest::new(None, can_power_off), &mut buffers);
+        let mut pump = Pump::new();
+        while turn(&mut pump, host, &mut agent).unwrap() {}
+        let platform = Clockwork::default();
+        drain(&mut pump, host, &mut agent, &platform);
+        (platform.uptime_ms(), agent.board_mut().requested_shutdown())
+    }
+
+    #[test]
+    fn replies_reach_a_host_that_takes_them() {
+        let mut host = Host { sends: PING.to_vec(), takes: usize::MAX, ..Host::default() };
+        let (duration_ms, shutdown) = drained_after_ms(&mut host, true);
+        assert_eq!((&host.taken[..], shutdown), (PONG, None));
+        assert!(duration_ms < 10, "{duration_ms}");
+    }
+
+    #[test]
+    fn a_host_that_takes_nothing_holds_a_shutdown_up_for_a_bounded_time() {
+        for in_flight in [false, true] {
+            let takes = if in_flight { usize::MAX } else { 3 };
+            let mut host = Host { sends: PING.to_vec(), takes, in_flight, ..Host::default() };
+            let (duration_ms, _) = drained_after_ms(&mut host, true);
+            assert!((DRAIN_MS..DRAIN_MS + 10).contains(&duration_ms), "{in_flight}: {duration_ms}");
+        }
+    }
+
+    #[test]
+    fn a_shutdown_is_only_noted_and_only_where_the_machine_can() {
+        for (mode, can_power_off, expected) in [
+            ("powerdown", true, Some(ShutdownMode::Powerdown)),
+            ("powerdown", false, None),
+            ("reboot", false, Some(ShutdownMode::Reboot)),
+            ("halt", false, Some(ShutdownMode::Halt)),
+        ] {
+            let request =
+                format!(r#"{{"execute": "guest-shutdown", "arguments": {{"mode": "{mode}"}}}}"#);
+            let mut host =
+                Host { sends: request.into_bytes(), takes: usize::MAX, ..Host::default() };
+            let (_, shutdown) = drained_after_ms(&mut host, can_power_off);
+            assert_eq!(shutdown, expected, "{mode}");
+            assert_eq!(
+                host.taken.is_empty(),
+                expected.is_some(),
+                "{mode}: only a refusal is answered"
+            );
+        }
+    }
+
+    #[test]
+    fn a_device_that_has_more_to_say_keeps_the_processor_awake() {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Guest::new(None, true), &mut buffers);
+        for has_more in [false, true] {
+            let mut host = Host { has_more, ..Host::default() };
+            assert_eq!(turn(&mut Pump::new(), &mut host, &mut agent), Ok(has_more));
+        }
+    }
 }

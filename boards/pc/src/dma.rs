@@ -12,8 +12,9 @@ static POOL: Pool<{ dma_pages(PORTS, RECEIVE, TRANSMIT, 1) }> = Pool::new();
 #[derive(Debug)]
 pub(crate) enum Dma {}
 
-// SAFETY: the image is mapped one to one, all of it lies in the machine's memory, and without an IOMMU (or with one that was
-// left as the firmware had it) devices reach all of that by the same addresses.
+// SAFETY: the image is mapped one to one, all of it lies in the machine's memory, and without an
+// IOMMU (or with one that was left as the firmware had it) devices reach all of that by the same
+// addresses.
 unsafe impl Memory for Dma {
     fn pool() -> &'static dyn Pages {
         &POOL

@@ -1,7 +1,7 @@
 //! The agent as an image for QEMU's pc, q35 and microvm machines
 //!
-//! One image for all of them: what the machine has is found at run time. The agent listens at the virtio port
-//! `org.qemu.guest_agent.0`, or at a UART ([`search`] says which).
+//! One image for all of them: what the machine has is found at run time. The agent listens at the
+//! virtio port `org.qemu.guest_agent.0`, or at a UART ([`search`] says which).
 
 #![no_std]
 #![no_main]
@@ -18,8 +18,11 @@ use static_cell::ConstStaticCell;
 
 use crate::search::{Place, Search};
 
-boot::entry!(main, reset = machine::reset, stack_bytes = 64 * 1024);
+boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
 critical_section::set_impl!(hal_x86::critical_section::SingleCore);
+
+/// Unoptimised code keeps each value of an expression in a place of its own.
+const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 } else { 64 } * 1024;
 
 /// Bytes of the longest request, and twice the bytes of the longest result.
 const REQUEST: usize = 16 * 1024;

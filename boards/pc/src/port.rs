@@ -1,7 +1,7 @@
 //! The agent's port of a virtio console, as a channel
 //!
-//! Finds the port by its name, opens it, and keeps up with what the host does to it: unplugged and plugged in again, a
-//! console that has failed and is started anew.
+//! Finds the port by its name, opens it, and keeps up with what the host does to it: unplugged and
+//! plugged in again, a console that has failed and is started anew.
 
 use embedded_io::{Error as _, ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 use hal_virtio::console::{Console, Error, Event, Port, PortId};
@@ -34,7 +34,8 @@ pub(crate) struct AgentPort {
 }
 
 impl AgentPort {
-    /// Starts the console behind `transport` and looks for the agent's port on it. If it is there, `place` holds both.
+    /// Starts the console behind `transport` and looks for the agent's port on it. If it is there,
+    /// `place` holds both.
     ///
     /// The value is large, so it is made where it stays.
     pub(crate) fn find(

@@ -1,9 +1,10 @@
 //! Where the agent listens: the search for a channel
 //!
-//! The kernel command line may name one (`agent.channel=virtio|com1|com2|com3|com4`). Otherwise the port
-//! `org.qemu.guest_agent.0` of any virtio console is taken: those on PCI, on whatever bus, then those behind memory-mapped
-//! registers, which ACPI's DSDT or the command line tells. Without such a port it is the first UART that answers, COM1 to
-//! COM4: a host that wants COM1 for something else gives the guest the virtio port, or names another UART.
+//! The kernel command line may name one (`agent.channel=virtio|com1|com2|com3|com4`). Otherwise the
+//! port `org.qemu.guest_agent.0` of any virtio console is taken: those on PCI, on whatever bus,
+//! then those behind memory-mapped registers, which ACPI's DSDT or the command line tells. Without
+//! such a port it is the first UART that answers, COM1 to COM4: a host that wants COM1 for
+//! something else gives the guest the virtio port, or names another UART.
 
 use core::ops::Range;
 
@@ -77,7 +78,8 @@ impl Search<'_, '_> {
         while let Some(address) = walk.next_virtio(&mut space, DeviceType::Console) {
             let message = self.machine.wake_message();
             let message = pci::Message { address: message.address, data: message.data };
-            // SAFETY: boot has mapped this range, and none of it is memory of the program's. Nothing else drives the device.
+            // SAFETY: boot has mapped this range, and none of it is memory of the program's.
+            // Nothing else drives the device.
             let opened = unsafe {
                 pci::Transport::open(&mut space, address, &self.devices(), Some(message))
             };

@@ -1,6 +1,7 @@
 //! The agent at its smallest: COM1, a clock, power, and nothing else
 //!
-//! For guests whose host has given them a serial line and no virtio port. The machine may be pc, q35 or microvm.
+//! For guests whose host has given them a serial line and no virtio port. The machine may be pc,
+//! q35 or microvm.
 
 #![no_std]
 #![no_main]
@@ -12,8 +13,11 @@ use hal_x86::uart::ComPort;
 use machine::{Line, Machine, error, info, serve};
 use static_cell::ConstStaticCell;
 
-boot::entry!(main, reset = machine::reset, stack_bytes = 16 * 1024);
+boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
 critical_section::set_impl!(hal_x86::critical_section::SingleCore);
+
+/// Unoptimised code keeps each value of an expression in a place of its own.
+const STACK_BYTES: usize = if cfg!(debug_assertions) { 64 } else { 16 } * 1024;
 
 /// Bytes of the longest request, and twice the bytes of the longest result.
 const REQUEST: usize = 4 * 1024;
