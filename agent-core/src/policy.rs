@@ -19,7 +19,9 @@ pub enum Policy<'p> {
 impl Policy<'_> {
     /// Whether a command may be used.
     pub fn allows(&self, command: &str) -> bool {
-        let lists = |list: &str| list.split(',').any(|name| name == command);
+        let lists = |list: &str| {
+            list.as_bytes().split(|&byte| byte == b',').any(|name| name == command.as_bytes())
+        };
         match self {
             Self::AllowAll => true,
             Self::Allow(list) => lists(list),

@@ -433,8 +433,16 @@ fn subtract(open: &mut usize) -> bool {
 /// Exchanges the first `length` bytes with the rest, in place.
 fn swap_halves(bytes: &mut [u8], length: usize) {
     if let Some((first, second)) = bytes.split_at_mut_checked(length) {
-        first.reverse();
-        second.reverse();
-        bytes.reverse();
+        reverse(first);
+        reverse(second);
+        reverse(bytes);
+    }
+}
+
+/// `slice::reverse`, which has a way to panic that not every level of optimisation sees through.
+fn reverse(mut bytes: &mut [u8]) {
+    while let [first, inner @ .., last] = bytes {
+        core::mem::swap(first, last);
+        bytes = inner;
     }
 }
