@@ -293,4 +293,19 @@ mod tests {
         assert_eq!(fs.write(one, b"1"), Ok(1));
         assert_eq!(read(&mut fs, two, 4096), Ok(("\0".repeat(600) + "1", true)));
     }
+
+    #[test]
+    fn no_handle_reads_where_an_emptied_file_was() {
+        let mut arena: Arena<4, 3> = Arena::new();
+        let mut fs = Fs::new(&mut arena);
+        fs.write_file(b"f", &[b'1'; 3 * 512]).unwrap();
+        let reader = open(&mut fs, "f", "r").unwrap();
+        assert_eq!(read(&mut fs, reader, 600), Ok(("1".repeat(600), false)));
+        // The file's first block goes to another one; its second becomes the first.
+        fs.write_file(b"f", b"").unwrap();
+        fs.write_file(b"g", b"2").unwrap();
+        fs.append_file(b"f", &[b'3'; 512]).unwrap();
+        fs.append_file(b"f", &[b'4'; 512 * 2]).unwrap();
+        assert_eq!(read(&mut fs, reader, 8), Ok(("4".repeat(8), false)));
+    }
 }

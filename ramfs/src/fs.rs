@@ -156,8 +156,11 @@ impl<'a, const HANDLES: usize> RamFs<'a, HANDLES> {
     ///
     /// # Errors
     ///
-    /// As `opendir(3)`
-    pub fn read_dir(&self, path: &[u8]) -> Result<impl Iterator<Item = Entry<'_>>, Errno> {
+    /// As `opendir(3)`.
+    pub fn read_dir<'s>(
+        &'s self,
+        path: &[u8],
+    ) -> Result<impl Iterator<Item = Entry<'s>> + use<'s, 'a, HANDLES>, Errno> {
         let id = self.existing(path)?;
         if self.tree.contents(id).is_ok() {
             return Err(Errno::NOT_DIRECTORY);

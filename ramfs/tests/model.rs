@@ -35,8 +35,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     let path = || select(&PATHS[..]);
     let mode = select(&["r", "r+", "w", "w+", "a", "a+"][..]);
     // Open ones, closed ones, and some that never were.
-    let handle = || (1000..1008_i64).prop_map(Handle);
-    let length = || prop_oneof![0..9_usize, 500..530_usize, 0..2500_usize];
+    let handle = || (1000..1006_i64).prop_map(Handle);
+    let length = || prop_oneof![0..9_usize, 500..530_usize, 0..1800_usize];
     let to = prop_oneof![
         (0..3200_u64).prop_map(SeekFrom::Start),
         (-900..900_i64).prop_map(SeekFrom::Current),
@@ -46,15 +46,15 @@ fn operation() -> impl Strategy<Value = Operation> {
     ];
     prop_oneof![
         4 => (path(), mode).prop_map(|(path, mode)| Open(path, mode)),
-        1 => handle().prop_map(Close),
-        4 => (handle(), length()).prop_map(|(handle, length)| Read(handle, length)),
-        6 => (handle(), length()).prop_map(|(handle, length)| Write(handle, length)),
-        3 => (handle(), to).prop_map(|(handle, to)| Seek(handle, to)),
+        2 => handle().prop_map(Close),
+        9 => (handle(), length()).prop_map(|(handle, length)| Read(handle, length)),
+        9 => (handle(), length()).prop_map(|(handle, length)| Write(handle, length)),
+        6 => (handle(), to).prop_map(|(handle, to)| Seek(handle, to)),
         1 => path().prop_map(Mkdir),
         1 => (path(), length()).prop_map(|(path, length)| WriteFile(path, length)),
         1 => (path(), length()).prop_map(|(path, length)| AppendFile(path, length)),
         1 => Just(Freeze),
-        3 => Just(Thaw),
+        4 => Just(Thaw),
     ]
 }
 
@@ -314,7 +314,7 @@ fn play(operations: &[Operation]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     #[test]
     fn behaves_as_the_model(operations in vec(operation(), 0..150)) {
