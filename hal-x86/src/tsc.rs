@@ -84,7 +84,7 @@ pub struct Tsc {
 }
 
 impl Tsc {
-    /// The rate of a counter that took `ticks` for `nanos`. `None` where that is no [plausible](PLAUSIBLE_HZ) rate.
+    /// The rate of a counter that took `ticks` for `nanos`. `None` where that is no plausible rate.
     fn measured(ticks: u64, nanos: u64) -> Option<Self> {
         // At most 4.29 s, so that the shift loses nothing.
         let nanos = u64::from(u32::try_from(nanos).ok()?);
@@ -92,7 +92,7 @@ impl Tsc {
         PLAUSIBLE_HZ.contains(&tsc.hz()).then_some(tsc)
     }
 
-    /// The rate of a counter of known frequency. `None` where that is no [plausible](PLAUSIBLE_HZ) one.
+    /// The rate of a counter of known frequency. `None` outside of 10 MHz to 20 GHz.
     pub fn from_hz(hz: u64) -> Option<Self> {
         Self::measured(hz, NANOS_PER_SECOND)
     }

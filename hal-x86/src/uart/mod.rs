@@ -14,6 +14,9 @@
 //! ```
 //!
 //! After a "no cause is left" any event raises the line anew, which wakes the processor even if it comes before the sleep.
+//!
+//! A host may send while it takes no replies, so that the agent has nowhere to put what it would read. Bytes that are not
+//! taken although [`Uart::acknowledge`] has said once that they are there stop interrupting until some are.
 
 mod line;
 
@@ -107,6 +110,18 @@ pub struct Uart<P: Ports = Hardware> {
     device: Uart16550<Line<P>>,
     /// Whether the interrupt for an empty transmitter is on.
     awaits_room: bool,
+    received: Received,
+}
+
+/// How far the board knows of received bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Received {
+    /// They interrupt, and it has taken some since it was last told.
+    Fresh,
+    /// It has been told, and has not taken any since.
+    Told,
+    /// It was told again: it cannot take any now, and they do not interrupt.
+    Refused,
 }
 
 impl Uart {
@@ -146,7 +161,7 @@ impl<P: Ports> Uart<P> {
         // The rate divides the frequency, so that the only other error cannot be.
         device.init(config).map_err(|_| UartError::Absent)?;
         device.backend_mut().started();
-        Ok(Self { device, awaits_room: false })
+        Ok(Self { device, awaits_room: false, received: Received::Fresh })
     }
 
     /// Clears what keeps the interrupt line up, and tells whether it is down and nothing is left to do.
@@ -154,19 +169,47 @@ impl<P: Ports> Uart<P> {
     /// After `true` the next event makes a new edge. After `false` there is something to read or room to write, or there was
     /// just now: look again, then ask again. Takes one port read where nothing happened, and at most eight or so.
     pub fn acknowledge(&mut self) -> bool {
+        if self.device.backend().has_early_bytes() && self.tell_of_received() {
+            return false;
+        }
         let mut quiet = true;
         for _ in 0..MAX_CAUSES {
-            // 16550 data sheet, table II: reading the identification clears "transmitter empty", each other cause has its register.
+            // 16550 data sheet, table II: reading the identification clears "transmitter empty", other causes have a register.
             match self.device.isr().interrupt_type() {
-                None => return quiet && !self.device.backend().has_early_bytes(),
+                None => return quiet,
                 Some(InterruptType::TransmitterHoldingRegisterEmpty) => quiet = false,
                 Some(InterruptType::ReceiverLineStatus) => _ = self.device.lsr(),
                 Some(InterruptType::ModemStatus) => _ = self.device.msr(),
                 // Received bytes, which only reading them clears.
-                Some(_) => return false,
+                Some(_) if self.tell_of_received() => return false,
+                Some(_) => {}
             }
         }
         false
+    }
+
+    /// Whether the board is still to be told that bytes are there; where it does not take them, they are silenced.
+    fn tell_of_received(&mut self) -> bool {
+        match self.received {
+            Received::Fresh => {
+                self.received = Received::Told;
+                return true;
+            }
+            Received::Told => {
+                self.received = Received::Refused;
+                self.device.disable_interrupts(IER::DATA_READY);
+            }
+            Received::Refused => {}
+        }
+        false
+    }
+
+    /// The board has taken bytes.
+    fn received_taken(&mut self) {
+        if self.received == Received::Refused {
+            self.device.enable_interrupts(IER::DATA_READY);
+        }
+        self.received = Received::Fresh;
     }
 
     /// Errors of the line so far.
@@ -203,7 +246,12 @@ impl<P: Ports> Read for Uart<P> {
         let early = self.device.backend_mut().take_early(buffer);
         let later = buffer.get_mut(early..).unwrap_or_default();
         let read = early + self.device.receive_bytes(later);
-        if read == 0 && !buffer.is_empty() { Err(NotReady) } else { Ok(read) }
+        if read > 0 {
+            self.received_taken();
+        } else if !buffer.is_empty() {
+            return Err(NotReady);
+        }
+        Ok(read)
     }
 }
 
@@ -378,6 +426,33 @@ mod tests {
                 }
             }
             assert!(!model.line_is_up(), "{events}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_sends_but_does_not_take_lets_the_processor_sleep() {
+        for early in [&b""[..], b"e"] {
+            let model = Model::new();
+            model.receive(early);
+            let mut uart = open(&model);
+            assert_eq!(uart.write(&[1; 20]), Ok(16));
+            model.receive(b"more");
+            // The board looks, cannot read for want of room, and looks again.
+            assert!(!uart.acknowledge());
+            assert!(uart.acknowledge());
+            assert!(!model.line_is_up());
+            model.receive(b" and more");
+            assert!(!model.line_is_up());
+            assert!(uart.acknowledge());
+            // Room wakes it. Then it can read again, and be woken by what comes.
+            model.transmit();
+            assert!(model.line_is_up());
+            assert!(!uart.acknowledge());
+            assert_eq!(uart.write(&[1; 4]), Ok(4));
+            assert_eq!(read_all(&mut uart), [early, b"more and more"].concat());
+            assert!(uart.acknowledge());
+            model.receive(b"!");
+            assert!(model.line_is_up());
         }
     }
 
