@@ -39,9 +39,11 @@ impl Civil {
             && self.second < 60
     }
 
-    /// Seconds since 1970-01-01 00:00:00 UTC. Fields out of range count over into the next larger one.
+    /// Seconds since 1970-01-01 00:00:00 UTC. Fields out of range count over into the next larger
+    /// one.
     pub fn unix_seconds(&self) -> i64 {
-        // Years start in March, so that the leap day is a year's last and months have a regular pattern of lengths.
+        // Years start in March, so that the leap day is a year's last and months have a regular
+        // pattern of lengths.
         let (year, month) = match self.month {
             3.. => (i64::from(self.year), i64::from(self.month) - 3),
             _ => (i64::from(self.year) - 1, i64::from(self.month) + 9),

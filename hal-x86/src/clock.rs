@@ -2,13 +2,15 @@
 //!
 //! The board's `Clock` capability is a few lines over [`WallClock`].
 //!
-//! Between two readings of the CMOS clock time only goes forward. A reading cannot tell the part of the second that has
-//! passed, so the clock starts in the middle of it: off by half a second at most. [`WallClock::set`] is exact, and writes
-//! whole seconds to the CMOS clock so that the next boot finds them.
+//! Between two readings of the CMOS clock time only goes forward. A reading cannot tell the part of
+//! the second that has passed, so the clock starts in the middle of it: off by half a second at
+//! most. [`WallClock::set`] is exact, and writes whole seconds to the CMOS clock so that the next
+//! boot finds them.
 //!
-//! The counter's rate is known to some ten parts per million, seconds a day; and a guest that was paused or moved to another
-//! host may find the counter off by any amount. So about once a minute of use the CMOS clock is looked at again, and followed
-//! where it is more than two seconds away: forward at once, back by standing still.
+//! The counter's rate is known to some ten parts per million, seconds a day; and a guest that was
+//! paused or moved to another host may find the counter off by any amount. So about once a minute
+//! of use the CMOS clock is looked at again, and followed where it is more than two seconds away:
+//! forward at once, back by standing still.
 
 use crate::civil::Civil;
 use crate::ports::{Hardware, Ports};
@@ -20,7 +22,8 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const HALF_SECOND_NS: i64 = NANOS_PER_SECOND / 2;
 /// Time after which the next [`WallClock::now`] looks at the CMOS clock.
 const CHECK_AFTER_NS: u64 = 64 * 1_000_000_000;
-/// How far the two clocks may be apart. Up to 1.5 s is natural: the CMOS clock's seconds begin where they like after it was set.
+/// How far the two clocks may be apart. Up to 1.5 s is natural: the CMOS clock's seconds begin
+/// where they like after it was set.
 const TOLERANCE_NS: u64 = 2_000_000_000;
 
 /// The clock of the guest, in nanoseconds since 1970-01-01 UTC.
@@ -29,7 +32,8 @@ pub struct WallClock<P = Hardware, C = Rdtsc> {
     rtc: Rtc<P>,
     tsc: Tsc,
     counter: C,
-    /// A moment and the counter's ticks then; what was wrong with the CMOS clock where there is none yet.
+    /// A moment and the counter's ticks then; what was wrong with the CMOS clock where there is
+    /// none yet.
     base: Result<Base, RtcError>,
     /// The latest time given out since the clock was set, ns.
     latest_ns: i64,
@@ -44,7 +48,8 @@ struct Base {
 }
 
 impl<P: Ports> WallClock<P> {
-    /// A clock over `rtc` and the processor's counter, which runs at the rate `tsc`. It starts with the CMOS clock's time.
+    /// A clock over `rtc` and the processor's counter, which runs at the rate `tsc`. It starts with
+    /// the CMOS clock's time.
     pub fn new(rtc: Rtc<P>, tsc: Tsc) -> Self {
         Self::with_counter(rtc, tsc, Rdtsc)
     }
@@ -65,7 +70,8 @@ impl<P: Ports, C: Counter> WallClock<P, C> {
         clock
     }
 
-    /// The time now, nanoseconds since 1970. Never less than the last, but for [`Self::set`] and [`Self::set_from_rtc`].
+    /// The time now, nanoseconds since 1970. Never less than the last, but for [`Self::set`] and
+    /// [`Self::set_from_rtc`].
     ///
     /// # Errors
     ///
@@ -74,7 +80,8 @@ impl<P: Ports, C: Counter> WallClock<P, C> {
         let base = self.base?;
         let ticks = self.counter.ticks();
         let mut now_ns = self.at(base, ticks);
-        // A counter that went back (the guest moved to another host) shows as a very long time, too.
+        // A counter that went back (the guest moved to another host) shows as a very long time,
+        // too.
         if self.tsc.nanos(ticks.wrapping_sub(self.checked)) >= CHECK_AFTER_NS
             && let Ok(rtc) = self.rtc_base()
             && rtc.unix_ns.abs_diff(now_ns) > TOLERANCE_NS
@@ -86,12 +93,13 @@ impl<P: Ports, C: Counter> WallClock<P, C> {
         Ok(self.latest_ns)
     }
 
-    /// Sets the clock to `unix_ns`, which is the time when this is called, and the CMOS clock to that second.
+    /// Sets the clock to `unix_ns`, which is the time when this is called, and the CMOS clock to
+    /// that second.
     ///
     /// # Errors
     ///
-    /// [`RtcError::OutOfRange`] outside of the years 1970 to 2069, and whatever [`Rtc::write`] finds; the clock then goes on as
-    /// it was.
+    /// [`RtcError::OutOfRange`] outside of the years 1970 to 2069, and whatever [`Rtc::write`]
+    /// finds; the clock then goes on as it was.
     pub fn set(&mut self, unix_ns: i64) -> Result<(), RtcError> {
         let ticks = self.counter.ticks();
         let second = Civil::from_unix_seconds(unix_ns.div_euclid(NANOS_PER_SECOND))

@@ -1,8 +1,9 @@
 //! Descriptor tables: segments, the task state with its interrupt stacks, and the interrupt gates.
 //!
-//! Every handler runs on a stack of its own (IST), because the images are built for a target whose functions keep data below
-//! the stack pointer (the red zone), where a handler on the same stack would write. The gates turn interrupts off, so handlers
-//! do not nest, and one stack for all of a kind is enough.
+//! Every handler runs on a stack of its own (IST), because the images are built for a target whose
+//! functions keep data below the stack pointer (the red zone), where a handler on the same stack
+//! would write. The gates turn interrupts off, so handlers do not nest, and one stack for all of a
+//! kind is enough.
 //!
 //! AMD64 Architecture Programmer's Manual, volume 2, chapters 4 and 8.
 
@@ -54,8 +55,9 @@ struct Descriptors {
 /// A static that is written once, before anything reads it.
 struct Once<T>(UnsafeCell<T>);
 
-// SAFETY: the only processor that runs the program writes the statics below before the processor's registers point at them
-// (`install`, whose caller promised that there is one processor), and from then on only the processor itself uses them.
+// SAFETY: the only processor that runs the program writes the statics below before the processor's
+// registers point at them (`install`, whose caller promised that there is one processor), and from
+// then on only the processor itself uses them.
 unsafe impl<T> Sync for Once<T> {}
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
@@ -69,21 +71,22 @@ static FAULT_STACK_MEMORY: Once<Stack<FAULT_STACK_BYTES>> =
 static WAKE_STACK_MEMORY: Once<Stack<WAKE_STACK_BYTES>> =
     Once(UnsafeCell::new(Stack([0; WAKE_STACK_BYTES])));
 
-/// Loads the descriptor tables. From then on a fault calls `on_fault`, on its own stack and with interrupts off.
+/// Loads the descriptor tables. From then on a fault calls `on_fault`, on its own stack and with
+/// interrupts off.
 ///
 /// A second call changes nothing and returns `None`.
 ///
 /// # Safety
 ///
-/// The program runs at privilege level 0 in 64-bit mode on a single processor with interrupts off, memory below 4 GiB at its
-/// own addresses, and nobody else loads descriptor tables afterwards.
+/// The program runs at privilege level 0 in 64-bit mode on a single processor with interrupts off,
+/// memory below 4 GiB at its own addresses, and nobody else loads descriptor tables afterwards.
 pub unsafe fn install(on_fault: fn(&Fault) -> !) -> Option<Gates> {
     if INSTALLED.swap(true, Ordering::Relaxed) {
         return None;
     }
     faults::set_handler(on_fault);
-    // SAFETY: nothing else refers to the statics: `INSTALLED` lets only one call come here, and the processor does not know
-    // them yet.
+    // SAFETY: nothing else refers to the statics: `INSTALLED` lets only one call come here, and the
+    // processor does not know them yet.
     let tables: &'static mut Descriptors = unsafe { &mut *DESCRIPTORS.0.get() };
     tables.task_state.interrupt_stack_table[usize::from(FAULT_STACK)] = top(&FAULT_STACK_MEMORY);
     tables.task_state.interrupt_stack_table[usize::from(WAKE_STACK)] = top(&WAKE_STACK_MEMORY);
@@ -109,7 +112,8 @@ pub unsafe fn install(on_fault: fn(&Fault) -> !) -> Option<Gates> {
     unsafe { load_tss(task) };
     let limit = u16::try_from(size_of::<[Gate; GATES]>() - 1).unwrap_or(0);
     let base = VirtAddr::from_ptr(&raw const tables.gates);
-    // SAFETY: the gates are in a static, and each present one leads to a stub that ends in IRETQ or not at all.
+    // SAFETY: the gates are in a static, and each present one leads to a stub that ends in IRETQ or
+    // not at all.
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };
     Some(Gates(()))
 }
@@ -118,8 +122,8 @@ pub unsafe fn install(on_fault: fn(&Fault) -> !) -> Option<Gates> {
 pub fn triple_fault() -> ! {
     let nothing = DescriptorTablePointer { limit: 0, base: VirtAddr::zero() };
     loop {
-        // SAFETY: with no gates at all the trap, the double fault and the third fault find no handler, and the processor shuts
-        // down, which resets a PC. Nothing runs after it.
+        // SAFETY: with no gates at all the trap, the double fault and the third fault find no
+        // handler, and the processor shuts down, which resets a PC. Nothing runs after it.
         unsafe { lidt(&nothing) };
         // SAFETY: as above.
         unsafe { asm!("int3", options(nomem, nostack)) };
@@ -138,7 +142,8 @@ struct Gate([u64; 2]);
 impl Gate {
     const ABSENT: Self = Self([0; 2]);
 
-    /// A present gate of level 0 to `handler`, which runs on the stack `stack` of the task state, interrupts off.
+    /// A present gate of level 0 to `handler`, which runs on the stack `stack` of the task state,
+    /// interrupts off.
     fn new(handler: u64, code: SegmentSelector, stack: u16) -> Self {
         const PRESENT: u64 = 1 << 47;
         const INTERRUPT_GATE: u64 = 0xe << 40;

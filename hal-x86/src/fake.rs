@@ -1,6 +1,8 @@
-//! A model of a PC for the host tests: time, timers, the CMOS clock, and a record of what was written.
+//! A model of a PC for the host tests: time, timers, the CMOS clock, and a record of what was
+//! written.
 //!
-//! Every access to a port or register takes a microsecond of the model's own time, which also drives its counter.
+//! Every access to a port or register takes a microsecond of the model's own time, which also
+//! drives its counter.
 
 use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,7 +250,8 @@ impl Rtc {
             return value;
         }
         let part_ns = (now_ns - self.base_ns) % SECOND_NS;
-        // The last 2.2 ms of a second: first the announcement, then the registers change one by one.
+        // The last 2.2 ms of a second: first the announcement, then the registers change one by
+        // one.
         let updating = part_ns > SECOND_NS - 2_228_000;
         let changing = part_ns > SECOND_NS - 1_984_000;
         let time = Civil::from_unix_seconds(self.unix_seconds(now_ns)).unwrap();

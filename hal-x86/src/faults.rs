@@ -1,8 +1,8 @@
 //! Processor exceptions, handed to the board as a [`Fault`].
 //!
-//! None is expected: a fault is a bug or a broken machine. The board's handler logs it and resets, so that a guest never hangs.
-//! The handler is given to [`crate::descriptors::install`], runs on a stack of its own, and must not return; a fault inside
-//! it resets at once.
+//! None is expected: a fault is a bug or a broken machine. The board's handler logs it and resets,
+//! so that a guest never hangs. The handler is given to [`crate::descriptors::install`], runs on a
+//! stack of its own, and must not return; a fault inside it resets at once.
 
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -93,8 +93,9 @@ unsafe extern "C" {
     static hal_x86_fault_stubs: u8;
 }
 
-// A stub makes the frames of all exceptions alike: it pushes 0 where the processor has pushed no error code (the mask has a bit
-// for each vector that has one: 8, 10 to 14, 17, 21, 29 and 30), and the vector. The entry calls Rust on an aligned stack and does not come back.
+// A stub makes the frames of all exceptions alike: it pushes 0 where the processor has pushed no
+// error code (the mask has a bit for each vector that has one: 8, 10 to 14, 17, 21, 29 and 30), and
+// the vector. The entry calls Rust on an aligned stack and does not come back.
 global_asm!(
     ".pushsection .text.hal_x86_fault_stubs, \"ax\", @progbits",
     ".balign {size}",

@@ -8,7 +8,7 @@
 //! pci                configuration space by ports, for hal-virtio
 //! debugcon           port 0xE9, for logs
 //!
-//! acpi               tables: fixed hardware, interrupt controllers, sleep types, virtio-mmio devices
+//! acpi               tables: fixed hardware, interrupt controllers, sleep types, virtio-mmio
 //! power              off, reset, halt
 //!
 //! rtc, civil         the CMOS clock, and its dates as Unix seconds
@@ -25,15 +25,25 @@
 //!
 //! - No driver waits without a bound, and none blocks on the host.
 //! - What tables and devices say is checked before it is used.
-//! - Interrupts are on only in [`interrupts::Interrupts::idle`], and every handler runs on a stack of its own.
-//! - The right to use a machine's ports and memory is a value, [`ports::Hardware`] and [`memory::IdentityMap`], made by one
-//!   `unsafe` call each. What a driver needs it is given; after that the drivers are safe.
+//! - Interrupts are on only in [`interrupts::Interrupts::idle`], and every handler runs on a stack
+//!   of its own.
+//! - The right to use a machine's ports and memory is a value, [`ports::Hardware`] and
+//!   [`memory::IdentityMap`], made by one `unsafe` call each. What a driver needs it is given;
+//!   after that the drivers are safe.
 //!
 //! # Starting up
 //!
 //! ```no_run
-//! use hal_x86::{acpi::Tables, clock::WallClock, descriptors, interrupts::Interrupts, memory::IdentityMap};
-//! use hal_x86::{ports::Hardware, power::{self, Power}, rtc::Rtc, tsc::Tsc, uart::{ComPort, Uart}};
+//! use hal_x86::acpi::{Gsi, Tables};
+//! use hal_x86::clock::WallClock;
+//! use hal_x86::descriptors;
+//! use hal_x86::interrupts::Interrupts;
+//! use hal_x86::memory::IdentityMap;
+//! use hal_x86::ports::Hardware;
+//! use hal_x86::power::{self, Power};
+//! use hal_x86::rtc::Rtc;
+//! use hal_x86::tsc::Tsc;
+//! use hal_x86::uart::{ComPort, Uart};
 //!
 //! // SAFETY: a board that runs alone on the machine, 4 GiB mapped one to one, may say so.
 //! let (ports, memory) = unsafe { (Hardware::new(), IdentityMap::new(1 << 32)) };
@@ -50,7 +60,7 @@
 //!
 //! let mut interrupts = Interrupts::new(ports, memory, madt.as_ref(), &gates).expect("APICs");
 //! let mut uart = Uart::with_ports(ports, ComPort::Com1).expect("a serial port");
-//! let gsi = madt.map_or_else(|| hal_x86::acpi::Gsi::isa(4), |madt| madt.isa(4));
+//! let gsi = madt.map_or_else(|| Gsi::isa(4), |madt| madt.isa(4));
 //! interrupts.enable(gsi).expect("an I/O APIC");
 //! loop {
 //!     // … pump bytes …

@@ -1,7 +1,8 @@
 //! Physical memory: firmware tables to read, device registers to drive.
 //!
-//! [`PhysicalMemory`] hands out the bytes of ACPI tables, [`Registers`] does the volatile accesses of memory-mapped devices.
-//! [`IdentityMap`] is both on a machine whose physical addresses are its virtual ones; host tests put fakes there.
+//! [`PhysicalMemory`] hands out the bytes of ACPI tables, [`Registers`] does the volatile accesses
+//! of memory-mapped devices. [`IdentityMap`] is both on a machine whose physical addresses are its
+//! virtual ones; host tests put fakes there.
 
 use core::fmt;
 
@@ -51,16 +52,17 @@ impl IdentityMap {
     ///
     /// # Safety
     ///
-    /// Virtual addresses from 0x400 up to (not including) `limit` are mapped to the same physical address, readable and
-    /// writable, for as long as the program runs, and the memory that holds firmware tables is not written meanwhile. Where a
-    /// device's registers are is told to the drivers by firmware tables; the caller trusts them as far as a guest has to
-    /// trust its firmware (a driver checks alignment and reach, not that no memory of the program is there).
+    /// Virtual addresses from 0x400 up to (not including) `limit` are mapped to the same physical
+    /// address, readable and writable, for as long as the program runs, and the memory that holds
+    /// firmware tables is not written meanwhile. Where a device's registers are is told to the
+    /// drivers by firmware tables; the caller trusts them as far as a guest has to trust its
+    /// firmware (a driver checks alignment and reach, not that no memory of the program is there).
     pub const unsafe fn new(limit: u64) -> Self {
         Self { limit }
     }
 
-    /// Whether `length` bytes at `address` are mapped. The first KiB (the real-mode vectors) is nobody's to look at, which
-    /// also keeps null out.
+    /// Whether `length` bytes at `address` are mapped. The first KiB (the real-mode vectors) is
+    /// nobody's to look at, which also keeps null out.
     fn reaches(self, address: u64, length: u64) -> bool {
         address >= 0x400 && address.checked_add(length).is_some_and(|end| end <= self.limit)
     }
@@ -85,14 +87,16 @@ impl PhysicalMemory for IdentityMap {
             return None;
         }
         let start = core::ptr::with_exposed_provenance::<u8>(usize::try_from(address).ok()?);
-        // SAFETY: the range is mapped, not null, and not written while the slice lives: `new`'s caller promised it.
+        // SAFETY: the range is mapped, not null, and not written while the slice lives: `new`'s
+        // caller promised it.
         Some(unsafe { core::slice::from_raw_parts(start, length) })
     }
 }
 
 impl Registers for IdentityMap {
     fn read_u8(&self, address: u64) -> u8 {
-        // SAFETY: `register` checked reach and alignment; `new`'s caller promised that reach means mapped.
+        // SAFETY: `register` checked reach and alignment; `new`'s caller promised that reach means
+        // mapped.
         self.register::<u8>(address).map_or(u8::MAX, |register| unsafe { register.read_volatile() })
     }
 

@@ -1,7 +1,8 @@
 //! PCI configuration space through the ports 0xCF8 and 0xCFC.
 //!
-//! PCI Local Bus 3.0 §3.2.2.3.2, "configuration mechanism #1": every PC chipset has it, q35 beside its memory-mapped window.
-//! What is found there, buses, bridges and devices, is for `hal-virtio` to walk.
+//! PCI Local Bus 3.0 §3.2.2.3.2, "configuration mechanism #1": every PC chipset has it, q35 beside
+//! its memory-mapped window. What is found there, buses, bridges and devices, is for `hal-virtio`
+//! to walk.
 
 use crate::ports::{Hardware, Ports};
 
@@ -21,7 +22,8 @@ impl<P: Ports> ConfigurationPorts<P> {
         Self { ports }
     }
 
-    /// Whether a host bridge answers: the address register of mechanism #1 keeps what is written to it.
+    /// Whether a host bridge answers: the address register of mechanism #1 keeps what is written to
+    /// it.
     ///
     /// QEMU's microvm without PCI has no such register, and reads as all ones.
     pub fn present(&self) -> bool {
@@ -32,7 +34,8 @@ impl<P: Ports> ConfigurationPorts<P> {
         present
     }
 
-    /// Reads the 32 bits at `offset`, rounded down to a multiple of four. A function that does not exist reads as all ones.
+    /// Reads the 32 bits at `offset`, rounded down to a multiple of four. A function that does not
+    /// exist reads as all ones.
     ///
     /// `device` counts to 31 and `function` to 7; their higher bits are ignored.
     pub fn read_u32(&self, bus: u8, device: u8, function: u8, offset: u8) -> u32 {

@@ -1,7 +1,8 @@
 //! The x86 I/O port space, behind a trait.
 //!
-//! Every driver of this crate that talks through `in` and `out` does it over [`Ports`], so that host tests put a model of
-//! the device there and the images the real thing, [`Hardware`], which is nothing at run time.
+//! Every driver of this crate that talks through `in` and `out` does it over [`Ports`], so that
+//! host tests put a model of the device there and the images the real thing, [`Hardware`], which is
+//! nothing at run time.
 
 use core::fmt;
 
@@ -9,8 +10,8 @@ use x86_64::instructions::port::{PortRead, PortWrite};
 
 /// Access to the 64 Ki byte-wide I/O ports.
 ///
-/// Reads take `&self` although they may change the device: the port space belongs to the machine, not to this value, and
-/// several drivers share it, each with ports of its own.
+/// Reads take `&self` although they may change the device: the port space belongs to the machine,
+/// not to this value, and several drivers share it, each with ports of its own.
 pub trait Ports {
     /// Reads one byte from `port`.
     fn read_u8(&self, port: u16) -> u8;
@@ -56,9 +57,10 @@ impl Hardware {
     ///
     /// # Safety
     ///
-    /// The program runs at a privilege that may use `in` and `out`, and the PC devices that it drives through this token (and
-    /// its copies) are its own: nobody else programs them meanwhile. A device can be told through its ports to write to
-    /// memory; whoever writes to such a port answers for that. The drivers of this crate write to none.
+    /// The program runs at a privilege that may use `in` and `out`, and the PC devices that it
+    /// drives through this token (and its copies) are its own: nobody else programs them meanwhile.
+    /// A device can be told through its ports to write to memory; whoever writes to such a port
+    /// answers for that. The drivers of this crate write to none.
     pub const unsafe fn new() -> Self {
         Self(())
     }

@@ -1,7 +1,8 @@
 //! Off, reset, halt: what a guest can do to its machine, best way first.
 //!
-//! Off is ACPI's S5, and a machine without it cannot be switched off: [`Power::can_power_off`] tells before anybody promises.
-//! A reset has a ladder of ways down to one that always works, the triple fault.
+//! Off is ACPI's S5, and a machine without it cannot be switched off: [`Power::can_power_off`]
+//! tells before anybody promises. A reset has a ladder of ways down to one that always works, the
+//! triple fault.
 
 use x86_64::instructions::{hlt, interrupts};
 
@@ -22,7 +23,8 @@ const KEYBOARD_INPUT_FULL: u8 = 1 << 1;
 /// Pulse output line 0, which resets the processor.
 const KEYBOARD_PULSE_RESET: u8 = 0xfe;
 
-/// Pauses before the next way is tried: at least 4 ms. A reset takes a moment to arrive, and the processor runs on meanwhile.
+/// Pauses before the next way is tried: at least 4 ms. A reset takes a moment to arrive, and the
+/// processor runs on meanwhile.
 const PATIENCE: u32 = 2_000;
 
 /// The ways to switch the machine off and to reset it.
@@ -70,7 +72,8 @@ impl<P: Ports, R: Registers> Power<P, R> {
         StillOn
     }
 
-    /// Resets the machine: by the reset register, the chipset, the keyboard controller, and a triple fault at last.
+    /// Resets the machine: by the reset register, the chipset, the keyboard controller, and a
+    /// triple fault at last.
     pub fn reset(&mut self) -> ! {
         self.try_reset();
         triple_fault()

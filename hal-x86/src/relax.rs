@@ -1,7 +1,8 @@
 //! The pause between two looks at a device that is to change.
 //!
-//! An emulated port access takes as little as 40 ns and a lock that the emulator's own threads need to make the change; a loop
-//! of nothing but accesses can keep them from it for milliseconds (QEMU without KVM: the CMOS clock's update never ended).
+//! An emulated port access takes as little as 40 ns and a lock that the emulator's own threads need
+//! to make the change; a loop of nothing but accesses can keep them from it for milliseconds (QEMU
+//! without KVM: the CMOS clock's update never ended).
 
 use core::hint::spin_loop;
 

@@ -1,7 +1,7 @@
 //! The CMOS clock: a Motorola MC146818 and its heirs, at the ports 0x70 and 0x71.
 //!
-//! It keeps whole seconds while the machine is off or resets, in binary or BCD, in 12 or 24 hours, as the firmware left it.
-//! [`crate::clock::WallClock`] makes nanoseconds of it.
+//! It keeps whole seconds while the machine is off or resets, in binary or BCD, in 12 or 24 hours,
+//! as the firmware left it. [`crate::clock::WallClock`] makes nanoseconds of it.
 
 use bitflags::bitflags;
 
@@ -9,7 +9,8 @@ use crate::civil::Civil;
 use crate::ports::{Hardware, Ports};
 use crate::relax::relax;
 
-/// Number of the register that the next access to [`DATA`] goes to. Bit 7 masks NMIs on PCs; it is left clear.
+/// Number of the register that the next access to [`DATA`] goes to. Bit 7 masks NMIs on PCs; it is
+/// left clear.
 const INDEX: u16 = 0x70;
 const DATA: u16 = 0x71;
 
@@ -32,9 +33,11 @@ const UPDATE_IN_PROGRESS: u8 = 1 << 7;
 /// The half of the day in 12-hour mode.
 const PM: u8 = 1 << 7;
 
-/// Looks, with a pause each, within which an update must end, which takes at most 2228 µs with its announcement.
+/// Looks, with a pause each, within which an update must end, which takes at most 2228 µs with its
+/// announcement.
 const UPDATE_POLLS: u32 = 5_000;
-/// Readings that may differ before the clock counts as broken. Two in a row only do where a second began between them.
+/// Readings that may differ before the clock counts as broken. Two in a row only do where a second
+/// began between them.
 const READINGS: u32 = 8;
 
 bitflags! {
@@ -102,8 +105,8 @@ struct Reading {
 impl<P: Ports> Rtc<P> {
     /// The clock behind `ports`.
     ///
-    /// `century` is the register that the FADT names ([`crate::acpi::Fadt::century`]); without one it is looked for where PCs
-    /// have it, at 0x32.
+    /// `century` is the register that the FADT names ([`crate::acpi::Fadt::century`]); without one
+    /// it is looked for where PCs have it, at 0x32.
     pub fn new(ports: P, century: Option<u8>) -> Self {
         // Registers 0 to 0xD are the clock's own; the FADT may be wrong.
         let century =
@@ -117,12 +120,15 @@ impl<P: Ports> Rtc<P> {
     ///
     /// # Errors
     ///
-    /// [`RtcError::Absent`], [`RtcError::BadDate`] or [`RtcError::Unstable`], all after a bounded time.
+    /// [`RtcError::Absent`], [`RtcError::BadDate`] or [`RtcError::Unstable`], all after a bounded
+    /// time.
     pub fn read(&mut self) -> Result<Civil, RtcError> {
         self.presence()?;
-        // > The update-in-progress (UIP) bit is a status flag that may be monitored … When UIP is a "0" the update cycle is
-        // > not in progress and will not be for at least 244 µs. (MC146818 data sheet, Register A)
-        // A virtual processor can be held up for longer than that between two reads, hence the second reading.
+        // > The update-in-progress (UIP) bit is a status flag that may be monitored … When UIP is a
+        // > "0" the update cycle is not in progress and will not be for at least 244 µs. (MC146818
+        // > data sheet, Register A)
+        // A virtual processor can be held up for longer than that between two reads, hence the
+        // second reading.
         let mut last = None;
         for _ in 0..READINGS {
             self.update_over()?;
@@ -148,16 +154,17 @@ impl<P: Ports> Rtc<P> {
     ///
     /// # Errors
     ///
-    /// [`RtcError::OutOfRange`] for a date that the clock cannot hold, before anything is written; [`RtcError::Absent`];
-    /// [`RtcError::Unstable`] where the clock does not keep the time written.
+    /// [`RtcError::OutOfRange`] for a date that the clock cannot hold, before anything is written;
+    /// [`RtcError::Absent`]; [`RtcError::Unstable`] where the clock does not keep the time written.
     pub fn write(&mut self, time: &Civil) -> Result<(), RtcError> {
         if !time.is_valid() || !(1970..=2069).contains(&time.year) {
             return Err(RtcError::OutOfRange);
         }
         self.presence()?;
         let mode = Mode::from_bits_retain(self.register(register::B));
-        // > When the SET bit is written to a "1", any update cycle in progress is aborted and the program may initialize the
-        // > time and calendar bytes without an update occurring in the midst of initializing. (Register B)
+        // > When the SET bit is written to a "1", any update cycle in progress is aborted and the
+        // > program may initialize the time and calendar bytes without an update occurring in the
+        // > midst of initializing. (Register B)
         self.set_register(register::B, (mode | Mode::SET).bits());
         let century = u8::try_from(time.year / 100).unwrap_or(0);
         let year = u8::try_from(time.year % 100).unwrap_or(0);

@@ -1,28 +1,31 @@
 //! The time-stamp counter, and its rate against a timer of known frequency.
 //!
-//! The counter is the only fast clock that every x86 machine has, but nothing tells its frequency for sure. [`Tsc::calibrate`]
-//! measures it, within 20 ms, against the ACPI power-management timer or the PIT; [`crate::clock::WallClock`]
-//! counts time with the result.
+//! The counter is the only fast clock that every x86 machine has, but nothing tells its frequency
+//! for sure. [`Tsc::calibrate`] measures it, within 20 ms, against the ACPI power-management timer
+//! or the PIT; [`crate::clock::WallClock`] counts time with the result.
 //!
 //! # Why samples are bracketed
 //!
-//! A virtual processor can lose its core between any two instructions. So each reading of the reference stands between two
-//! readings of the counter, and of several samples the one with the closest bracket counts: what the host did in between is at
-//! most as long as that bracket. The error of the rate is below (half of both brackets + one reference tick) / window, with
-//! these numbers: 63 ppm + 14 ppm (PM timer) or 42 ppm (PIT) at worst, and a fifth of that as a rule.
+//! A virtual processor can lose its core between any two instructions. So each reading of the
+//! reference stands between two readings of the counter, and of several samples the one with the
+//! closest bracket counts: what the host did in between is at most as long as that bracket. The
+//! error of the rate is below (half of both brackets + one reference tick) / window, with these
+//! numbers: 63 ppm + 14 ppm (PM timer) or 42 ppm (PIT) at worst, and a fifth of that as a rule.
 
 use crate::ports::{Hardware, Ports};
 use crate::relax::relax;
 
 /// Length of a measurement, µs.
 const WINDOW_US: u64 = 20_000;
-/// While both brackets together are more than this part of the measurement it goes on, up to two windows.
+/// While both brackets together are more than this part of the measurement it goes on, up to two
+/// windows.
 const BRACKET_SHARE: u64 = 8_000;
 /// Samples at either end, of which the closest counts.
 const SAMPLES: u32 = 8;
 /// Measurements that may fail for being too long for the reference before it is given up.
 const ATTEMPTS: u32 = 4;
-/// Looks without a change, with a pause each, after which a reference counts as dead: hundreds of its ticks.
+/// Looks without a change, with a pause each, after which a reference counts as dead: hundreds of
+/// its ticks.
 const DEAD_READINGS: u32 = 100;
 /// Looks after which a measurement ends whatever the reference says.
 const MAX_READINGS: u32 = 100_000;
@@ -31,7 +34,8 @@ const RTC_READINGS: u32 = 100_000;
 const RTC_TICKS: u64 = 10_000_000_000;
 /// Looks within which an update of it must end, of 2.2 ms.
 const RTC_UPDATE_READINGS: u32 = 5_000;
-/// What a processor's counter can be: 10 MHz to 20 GHz. Outside of it the measurement was disturbed.
+/// What a processor's counter can be: 10 MHz to 20 GHz. Outside of it the measurement was
+/// disturbed.
 const PLAUSIBLE_HZ: core::ops::RangeInclusive<u64> = 10_000_000..=20_000_000_000;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -57,7 +61,8 @@ impl Counter for Rdtsc {
     fn ticks(&self) -> u64 {
         // SAFETY: every x86-64 processor has LFENCE; it touches no memory.
         unsafe { core::arch::x86_64::_mm_lfence() };
-        // SAFETY: every x86-64 processor has RDTSC, and at privilege level 0 CR4.TSD does not forbid it.
+        // SAFETY: every x86-64 processor has RDTSC, and at privilege level 0 CR4.TSD does not
+        // forbid it.
         unsafe { core::arch::x86_64::_rdtsc() }
     }
 }
@@ -109,8 +114,9 @@ impl Tsc {
 
     /// Measures the rate of the processor's counter; takes about 20 ms.
     ///
-    /// The reference is the first that runs of: the PM timer, whose port the FADT tells ([`crate::acpi::Fadt::pm_timer`]) and
-    /// which is the finest; the PIT; the CMOS clock, which takes two seconds, or up to five.
+    /// The reference is the first that runs of: the PM timer, whose port the FADT tells
+    /// ([`crate::acpi::Fadt::pm_timer`]) and which is the finest; the PIT; the CMOS clock, which
+    /// takes two seconds, or up to five.
     ///
     /// # Errors
     ///
@@ -171,7 +177,8 @@ impl Sample {
 enum Failure {
     /// The reference does not run.
     Dead,
-    /// It wrapped around, or the result is no plausible rate: the processor was held up for too long.
+    /// It wrapped around, or the result is no plausible rate: the processor was held up for too
+    /// long.
     Disturbed,
 }
 
@@ -248,8 +255,8 @@ impl<P: Ports> Reference for PmTimer<'_, P> {
 
 /// Channel 0 of the 8254 interval timer: 838 ns a tick, around in 55 ms.
 ///
-/// Not channel 2, whose gate is in a register that QEMU's microvm lacks. Channel 0 interrupts at the end, which nobody listens
-/// to; [`crate::interrupts`] stops it anyway.
+/// Not channel 2, whose gate is in a register that QEMU's microvm lacks. Channel 0 interrupts at
+/// the end, which nobody listens to; [`crate::interrupts`] stops it anyway.
 struct Pit<'p, P> {
     ports: &'p P,
 }
@@ -277,7 +284,8 @@ impl<P: Ports> Reference for Pit<'_, P> {
 
     fn sample(&self, counter: &impl Counter) -> Sample {
         let before = counter.ticks();
-        // The count is latched when the command is received (8254 data sheet, Read-Back Command), so the reads need not be fast.
+        // The count is latched when the command is received (8254 data sheet, Read-Back Command),
+        // so the reads need not be fast.
         self.ports.write_u8(PIT_CONTROL, PIT_LATCH);
         let after = counter.ticks();
         let _status = self.ports.read_u8(PIT_CHANNEL_0);
@@ -288,7 +296,8 @@ impl<P: Ports> Reference for Pit<'_, P> {
     }
 
     fn wrapped(&self) -> bool {
-        // > OUT will go high and remain high until a new count or a new Mode 0 Control Word is written. (Mode 0)
+        // > OUT then goes high and remains high until a new count or a new Mode 0 Control Word is
+        // > written into the Counter. (8254 data sheet, Mode 0)
         self.ports.write_u8(PIT_CONTROL, PIT_LATCH_STATUS);
         self.ports.read_u8(PIT_CHANNEL_0) & PIT_OUT != 0
     }
@@ -310,8 +319,9 @@ fn measure_seconds(ports: &impl Ports, counter: &impl Counter) -> Option<Tsc> {
     measured
 }
 
-/// Waits for an update of the CMOS clock to be announced: that happens at the same part of every second, while its end may be
-/// late under emulation. The bracket is the last look without it and the first with it.
+/// Waits for an update of the CMOS clock to be announced: that happens at the same part of every
+/// second, while its end may be late under emulation. The bracket is the last look without it and
+/// the first with it.
 fn next_update(ports: &impl Ports, counter: &impl Counter) -> Option<Sample> {
     const UPDATE_IN_PROGRESS: u8 = 1 << 7;
     let register = |index| {

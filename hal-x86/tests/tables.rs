@@ -1,7 +1,8 @@
 //! The ACPI tables of real machines, whole and damaged.
 //!
-//! `acpi/*.bin` are what QEMU 7.2 leaves in memory on `pc`, `q35` and `microvm` (with a `virtio-serial-device`): root pointer and
-//! tables, each as its address (8 bytes), its length (4 bytes), both little-endian, and its bytes.
+//! `acpi/*.bin` are what QEMU 7.2 leaves in memory on `pc`, `q35` and `microvm` (with a
+//! `virtio-serial-device`): root pointer and tables, each as its address (8 bytes), its length (4
+//! bytes), both little-endian, and its bytes.
 
 use core::cell::RefCell;
 

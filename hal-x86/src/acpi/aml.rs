@@ -1,8 +1,8 @@
 //! What can be read from ACPI byte code without interpreting it (§20.2).
 //!
-//! The values of the sleep registers are a constant package, `Name (\_S5, Package () {5, 5, 0, 0})`, and QEMU's microvm
-//! describes its virtio-mmio devices by constants too. Both are found by their bytes, in one walk over the table; every
-//! length in there is checked against what is left.
+//! The values of the sleep registers are a constant package, `Name (\_S5, Package () {5, 5})`, and
+//! QEMU's microvm describes its virtio-mmio devices by constants too. Both are found by their
+//! bytes, in one walk over the table; every length in there is checked against what is left.
 
 use crate::acpi::{SleepState, SleepTypes, u8_at, u16_at, u32_at};
 
@@ -29,7 +29,8 @@ fn sleep_package(code: &[u8], state: SleepState) -> Option<SleepTypes> {
     let package = sized(code.strip_prefix(&[PACKAGE_OP])?)?;
     let (&count, elements) = package.split_first()?;
     let (first, rest) = integer(elements)?;
-    // §7.4.2: SLP_TYPa and SLP_TYPb, then reserved. A single element has been seen to hold both, the second in its upper byte.
+    // §7.4.2: SLP_TYPa and SLP_TYPb, then reserved. A single element has been seen to hold both,
+    // the second in its upper byte.
     let (a, b) = match count {
         0 => return None,
         1 => (first & 0xff, first >> 8),
@@ -40,8 +41,8 @@ fn sleep_package(code: &[u8], state: SleepState) -> Option<SleepTypes> {
 
 /// The virtio-mmio devices of a machine: an iterator over those that the DSDT describes.
 ///
-/// They have the hardware id "LNRO0005", as Linux's virtio-mmio driver looks for, and a memory window and an interrupt as
-/// their resources.
+/// They have the hardware id "LNRO0005", as Linux's virtio-mmio driver looks for, and a memory
+/// window and an interrupt as their resources.
 #[derive(Clone, Debug)]
 pub struct VirtioMmioDevices<'m> {
     code: &'m [u8],
@@ -91,7 +92,8 @@ impl Iterator for VirtioMmioDevices<'_> {
 
 /// The window and the interrupt of the device whose hardware id has just ended.
 fn resources(code: &[u8]) -> Option<VirtioMmio> {
-    /// Bytes from the end of `_HID` within which `_CRS` starts. QEMU has `_UID` and `_CCA` in between.
+    /// Bytes from the end of `_HID` within which `_CRS` starts. QEMU has `_UID` and `_CCA` in
+    /// between.
     const REACH: usize = 64;
     const CURRENT_RESOURCES: &[u8] = &[NAME_OP, b'_', b'C', b'R', b'S', BUFFER_OP];
     const HARDWARE_ID: &[u8] = &[NAME_OP, b'_', b'H', b'I', b'D'];
@@ -133,7 +135,8 @@ impl<'m> Iterator for Descriptors<'m> {
     fn next(&mut self) -> Option<(u8, &'m [u8])> {
         const LARGE: u8 = 0x80;
         let tag = u8_at(self.rest, 0)?;
-        // A small descriptor has its length in the tag's lower three bits, a large one in the two bytes after the tag.
+        // A small descriptor has its length in the tag's lower three bits, a large one in the two
+        // bytes after the tag.
         let (tag, header, length) = if tag & LARGE == 0 {
             (tag & 0x78, 1, usize::from(tag & 7))
         } else {
@@ -148,7 +151,8 @@ impl<'m> Iterator for Descriptors<'m> {
     }
 }
 
-/// `PkgLength` (§20.2.4) at the start of `code`: what it spans, after itself. It counts its own bytes.
+/// `PkgLength` (§20.2.4) at the start of `code`: what it spans, after itself. It counts its own
+/// bytes.
 fn sized(code: &[u8]) -> Option<&[u8]> {
     let lead = u8_at(code, 0)?;
     let following = usize::from(lead >> 6);

@@ -1,6 +1,7 @@
 //! The fixed ACPI description table, FADT (§5.2.9).
 //!
-//! It grew with every version of ACPI, and a field exists where the table is long enough to hold it.
+//! It grew with every version of ACPI, and a field exists where the table is long enough to hold
+//! it.
 
 use bitflags::bitflags;
 
@@ -44,7 +45,8 @@ pub struct Fadt<'m> {
     table: &'m [u8],
 }
 
-/// Where a byte-wide register is: a generic address structure (§5.2.3.2) of the two spaces that are used here.
+/// Where a byte-wide register is: a generic address structure (§5.2.3.2) of the two spaces that are
+/// used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
     /// In physical memory.
@@ -54,8 +56,9 @@ pub enum Register {
 }
 
 impl Register {
-    /// The register that the generic address structure at `offset` describes. `None` for no register at all (address 0), and
-    /// for the spaces that no virtual machine uses here (PCI configuration space, embedded controllers …).
+    /// The register that the generic address structure at `offset` describes. `None` for no
+    /// register at all (address 0), and for the spaces that no virtual machine uses here (PCI
+    /// configuration space, embedded controllers …).
     fn at(table: &[u8], offset: usize) -> Option<Self> {
         const SYSTEM_MEMORY: u8 = 0;
         const SYSTEM_IO: u8 = 1;
@@ -85,7 +88,8 @@ impl<'m> Fadt<'m> {
         Flags::from_bits_retain(u32_at(self.table, field::FLAGS).unwrap_or(0))
     }
 
-    /// Whether the machine has the reduced hardware of §4.1: sleep registers of their own, and neither PM1 nor PM timer.
+    /// Whether the machine has the reduced hardware of §4.1: sleep registers of their own, and
+    /// neither PM1 nor PM timer.
     pub fn hardware_reduced(&self) -> bool {
         self.flags().contains(Flags::HW_REDUCED_ACPI)
     }
@@ -103,8 +107,8 @@ impl<'m> Fadt<'m> {
         ]
     }
 
-    /// Where and what to write to switch the fixed hardware over to ACPI: the port `SMI_CMD` and the value `ACPI_ENABLE`. `None` on
-    /// machines that are always in ACPI mode.
+    /// Where and what to write to switch the fixed hardware over to ACPI: the port `SMI_CMD` and
+    /// the value `ACPI_ENABLE`. `None` on machines that are always in ACPI mode.
     pub fn acpi_enable(&self) -> Option<(u16, u8)> {
         let port = u32_at(self.table, field::SMI_CMD).filter(|&port| port != 0)?;
         let value = u8_at(self.table, field::ACPI_ENABLE).filter(|&value| value != 0)?;
@@ -129,7 +133,8 @@ impl<'m> Fadt<'m> {
         Some((control, Register::at(self.table, field::SLEEP_STATUS_REG)))
     }
 
-    /// A block of fixed hardware: the generic address at `wide` if it holds one, else the port number at `narrow`.
+    /// A block of fixed hardware: the generic address at `wide` if it holds one, else the port
+    /// number at `narrow`.
     fn fixed_port(&self, wide: usize, narrow: usize) -> Option<u16> {
         if self.hardware_reduced() {
             return None;

@@ -67,7 +67,8 @@ impl<'m> Madt<'m> {
 
     /// The global system interrupt that the ISA interrupt `irq` arrives as.
     ///
-    /// > It is assumed that the ISA interrupts will be identity-mapped into the first I/O APIC sources. (§5.2.12.5)
+    /// > It is assumed that the ISA interrupts will be identity-mapped into the first I/O APIC
+    /// > sources. (§5.2.12.5)
     ///
     /// An interrupt source override says otherwise.
     pub fn isa(&self, irq: u8) -> Gsi {

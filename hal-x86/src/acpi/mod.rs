@@ -5,12 +5,12 @@
 //! (here)   Tables: XSDT or RSDT, any table by its signature, checksums
 //! fadt     fixed hardware: timers, sleep and reset registers
 //! madt     interrupt controllers
-//! aml      the few things of the DSDT that can be found without an interpreter: sleep types, virtio-mmio devices
+//! aml      what of the DSDT can be found without an interpreter: sleep types, virtio-mmio
 //! sleep    how to enter a sleep state, and how to reset
 //! ```
 //!
-//! The host writes these tables, so every number in them is checked: lengths against what is mapped, walks against a bound.
-//! Sections cited are those of ACPI 6.5.
+//! The host writes these tables, so every number in them is checked: lengths against what is
+//! mapped, walks against a bound. Sections cited are those of ACPI 6.5.
 
 mod aml;
 mod fadt;
@@ -27,7 +27,8 @@ use crate::memory::PhysicalMemory;
 
 /// Bytes of the header that every table starts with (§5.2.6).
 const HEADER: usize = 36;
-/// Larger tables are not looked at. QEMU's largest, a DSDT with hundreds of hot-plug slots, is some 100 KiB.
+/// Larger tables are not looked at. QEMU's largest, a DSDT with hundreds of hot-plug slots, is some
+/// 100 KiB.
 const MAX_TABLE: usize = 1 << 20;
 /// Tables that the XSDT or RSDT may list; the rest is not looked at.
 const MAX_TABLES: usize = 256;
@@ -67,11 +68,13 @@ pub struct Tables<'m, M> {
 }
 
 impl<'m, M: PhysicalMemory> Tables<'m, M> {
-    /// Finds the tables: through the root pointer at `rsdp_hint`, which the boot protocol may tell, else where BIOSes put it.
+    /// Finds the tables: through the root pointer at `rsdp_hint`, which the boot protocol may tell,
+    /// else where BIOSes put it.
     ///
     /// # Errors
     ///
-    /// [`AcpiError::NoRootPointer`] on a machine without ACPI; [`AcpiError::BadTable`] where neither XSDT nor RSDT is whole.
+    /// [`AcpiError::NoRootPointer`] on a machine without ACPI; [`AcpiError::BadTable`] where
+    /// neither XSDT nor RSDT is whole.
     pub fn find(memory: &'m M, rsdp_hint: Option<u64>) -> Result<Self, AcpiError> {
         let root = rsdp::find(memory, rsdp_hint).ok_or(AcpiError::NoRootPointer)?;
         let xsdt = root.xsdt.and_then(|address| table_at(memory, address, Some(*b"XSDT")));
@@ -82,7 +85,8 @@ impl<'m, M: PhysicalMemory> Tables<'m, M> {
         Ok(Self { memory, entries: table.get(HEADER..).unwrap_or_default(), entry_size })
     }
 
-    /// The whole tables with `signature`, header included, in the order of the listing. Damaged ones are passed over.
+    /// The whole tables with `signature`, header included, in the order of the listing. Damaged
+    /// ones are passed over.
     pub fn all(&self, signature: [u8; 4]) -> impl Iterator<Item = &'m [u8]> + use<'m, M> {
         let memory = self.memory;
         self.entries.chunks_exact(self.entry_size).take(MAX_TABLES).filter_map(move |entry| {
@@ -124,7 +128,8 @@ impl<'m, M: PhysicalMemory> Tables<'m, M> {
         table.and_then(|table| table.get(HEADER..)).ok_or(AcpiError::BadTable)
     }
 
-    /// The values that a sleep state's registers take, from the package `\_S5` or `\_S3` of the DSDT or an SSDT.
+    /// The values that a sleep state's registers take, from the package `\_S5` or `\_S3` of the
+    /// DSDT or an SSDT.
     pub fn sleep_types(&self, state: SleepState) -> Option<SleepTypes> {
         let ssdts = self.all(*b"SSDT").filter_map(|table| table.get(HEADER..));
         self.dsdt().ok().into_iter().chain(ssdts).find_map(|code| aml::sleep_types(code, state))
@@ -154,7 +159,8 @@ fn table_at(
     sums_to_zero(table).then_some(table)
 }
 
-/// > The entire table, including the checksum field, must add to zero to be considered valid. (§5.2.6)
+/// > The entire table, including the checksum field, must add to zero to be considered valid.
+/// > (§5.2.6)
 fn sums_to_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) == 0
 }

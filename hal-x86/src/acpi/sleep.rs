@@ -5,7 +5,8 @@ use crate::memory::Registers;
 use crate::ports::Ports;
 use crate::relax::relax;
 
-/// Looks at a register, with a pause each, while the machine falls asleep or changes its mode: at least 40 ms.
+/// Looks at a register, with a pause each, while the machine falls asleep or changes its mode: at
+/// least 40 ms.
 const POLLS: u32 = 20_000;
 
 /// A sleep state that a guest may enter.
@@ -35,7 +36,8 @@ pub struct SleepTypes {
 }
 
 impl SleepTypes {
-    /// The values for the registers `PM1a` (or the sleep control register) and `PM1b`; `None` for more than three bits.
+    /// The values for the registers `PM1a` (or the sleep control register) and `PM1b`; `None` for
+    /// more than three bits.
     pub fn new(a: u32, b: u32) -> Option<Self> {
         let three_bits = |value| u8::try_from(value).ok().filter(|&value| value < 8);
         Some(Self { a: three_bits(a)?, b: three_bits(b)? })
@@ -81,8 +83,8 @@ impl SleepRegisters {
         match *self {
             Self::Pm1 { a, b, acpi_enable } => enter_pm1(types, a, b, acpi_enable, ports),
             Self::Reduced { control, status } => {
-                // > To put the system into a sleep state … software will write the HW-reduced Sleep Type value … and set the
-                // > SLP_EN bit to one. (§4.8.3.7)
+                // §4.8.3.7: the sleep type and SLP_EN in one write, and WAK_STS, which tells of an
+                // earlier sleep, cleared by a one before.
                 const WAKE_STATUS: u8 = 1 << 7;
                 const SLEEP_ENABLE: u8 = 1 << 5;
                 if let Some(status) = status {
@@ -111,7 +113,8 @@ fn enter_pm1(
     if let Some((port, value)) = acpi_enable
         && ports.read_u16(a) & SCI_EN == 0
     {
-        // §4.8.2.5: the firmware's SMI handler hands the fixed hardware over, and SCI_EN tells when it has.
+        // §4.8.2.5: the firmware's SMI handler hands the fixed hardware over, and SCI_EN tells when
+        // it has.
         ports.write_u8(port, value);
         let mut polls = 0..POLLS;
         while ports.read_u16(a) & SCI_EN == 0 && polls.next().is_some() {
@@ -123,7 +126,8 @@ fn enter_pm1(
     };
     let value_a = value(a, types.a);
     let value_b = b.map(|b| (b, value(b, types.b)));
-    // The types first and the enable bits after, as ACPICA does: some chipsets latch the type only so.
+    // The types first and the enable bits after, as ACPICA does: some chipsets latch the type only
+    // so.
     ports.write_u16(a, value_a);
     if let Some((b, value_b)) = value_b {
         ports.write_u16(b, value_b);

@@ -32,7 +32,8 @@ impl<R: Registers> Redirections<R> {
         if version == u32::MAX {
             return None;
         }
-        // > Bits 23:16, Maximum Redirection Entry: … the entry number (0 being the lowest entry) of the highest entry.
+        // > Bits 23:16, Maximum Redirection Entry: … the entry number (0 being the lowest entry) of
+        // > the highest entry.
         redirections.inputs = (version >> 16 & 0xff) + 1;
         for input in 0..redirections.inputs {
             redirections.write(REDIRECTIONS + 2 * input, MASKED);
@@ -40,7 +41,8 @@ impl<R: Registers> Redirections<R> {
         Some(redirections)
     }
 
-    /// Sends `gsi` to the processor `destination` as `vector`, edge-triggered. False where the input is another unit's.
+    /// Sends `gsi` to the processor `destination` as `vector`, edge-triggered. False where the
+    /// input is another unit's.
     pub(super) fn enable(&mut self, gsi: Gsi, vector: u8, destination: u8) -> bool {
         let Some(input) =
             gsi.number.checked_sub(self.unit.gsi_base).filter(|&input| input < self.inputs)

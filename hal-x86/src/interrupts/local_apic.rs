@@ -54,7 +54,8 @@ pub(super) struct LocalApic<R> {
 impl<R: Registers> LocalApic<R> {
     /// Lets interrupts of every priority through, but none of its own.
     ///
-    /// LINT1 is left as the firmware has it: it carries non-maskable interrupts, by which a host asks a stuck guest to give up.
+    /// LINT1 is left as the firmware has it: it carries non-maskable interrupts, by which a host
+    /// asks a stuck guest to give up.
     pub(super) fn enable(registers: R, base: u64) -> Result<Self, InterruptError> {
         let apic = Self { registers, base };
         if apic.read(register::VERSION) == u32::MAX {

@@ -1,11 +1,13 @@
 //! Interrupts that only wake the processor.
 //!
-//! They are on in one place, the idle sequence `sti; hlt; cli` of [`Interrupts::idle`], and their handler tells the local APIC
-//! that it has seen them, and returns. Which device it was is found by looking at the devices. So all share one vector, and
-//! nothing in the program has to be safe against being interrupted.
+//! They are on in one place, the idle sequence `sti; hlt; cli` of [`Interrupts::idle`], and their
+//! handler tells the local APIC that it has seen them, and returns. Which device it was is found by
+//! looking at the devices. So all share one vector, and nothing in the program has to be safe
+//! against being interrupted.
 //!
-//! Lines are programmed edge-triggered whatever they are, so that the handler needs no device: a level that stays up does not
-//! interrupt again. In return a device must have let its line fall before the processor sleeps, or its next edge is none.
+//! Lines are programmed edge-triggered whatever they are, so that the handler needs no device: a
+//! level that stays up does not interrupt again. In return a device must have let its line fall
+//! before the processor sleeps, or its next edge is none.
 //!
 //! The two 8259s of a PC stay masked.
 
@@ -24,7 +26,8 @@ use local_apic::LocalApic;
 
 /// The vector of every device interrupt.
 pub const WAKE_VECTOR: u8 = 0x20;
-/// The vector that a local APIC gives where an interrupt went away meanwhile. Its lower four bits are ones on all models.
+/// The vector that a local APIC gives where an interrupt went away meanwhile. Its lower four bits
+/// are ones on all models.
 pub const SPURIOUS_VECTOR: u8 = 0x2f;
 
 /// I/O APICs that are used. QEMU has one, or two on microvm.
@@ -35,8 +38,9 @@ const DEFAULT_IO_APIC: IoApic = IoApic { address: 0xfec0_0000, gsi_base: 0 };
 /// Interrupt mask registers of the two 8259s.
 const PIC_MASKS: [u16; 2] = [0x21, 0xa1];
 
-/// Control word of the 8254: channel 0, low byte then high byte, mode 0, which counts once and stops. Firmware leaves it ticking
-/// 18 times a second, which costs the host as much as if somebody listened.
+/// Control word of the 8254: channel 0, low byte then high byte, mode 0, which counts once and
+/// stops. Firmware leaves it ticking 18 times a second, which costs the host as much as if somebody
+/// listened.
 const PIT_STOP: (u16, u8) = (0x43, 0b0011_0000);
 
 /// Why interrupts cannot be had.
@@ -81,7 +85,8 @@ pub struct Interrupts<R = IdentityMap> {
 }
 
 impl Interrupts {
-    /// Masks everything there is, stops the firmware's timer tick, and turns the local APIC on. Where there is no MADT the PC's usual layout is taken.
+    /// Masks everything there is, stops the firmware's timer tick, and turns the local APIC on.
+    /// Where there is no MADT the PC's usual layout is taken.
     ///
     /// # Errors
     ///
@@ -123,7 +128,8 @@ impl<R: Registers + Clone> Interrupts<R> {
         Ok(Self { local, io })
     }
 
-    /// Lets the interrupt `gsi` wake the processor, at its rising (for an active-low line, falling) edge.
+    /// Lets the interrupt `gsi` wake the processor, at its rising (for an active-low line, falling)
+    /// edge.
     ///
     /// An edge that came before is lost, so look at the device once afterwards.
     ///
@@ -152,13 +158,14 @@ impl<R: Registers + Clone> Interrupts<R> {
 impl<R> Interrupts<R> {
     /// Sleeps until an interrupt comes; returns at once where one is waiting.
     ///
-    /// One that comes between the caller's last look at its devices and the sleep is not lost: interrupts are off then, the
-    /// local APIC holds it, and `sti` takes effect only after `hlt` has begun (AMD64 manual, volume 3, STI).
+    /// One that comes between the caller's last look at its devices and the sleep is not lost:
+    /// interrupts are off then, the local APIC holds it, and `sti` takes effect only after `hlt`
+    /// has begun (AMD64 manual, volume 3, STI).
     #[inline]
     pub fn idle(&self) {
-        // SAFETY: an `Interrupts` exists only after the gates have been loaded. The wake handler runs on its own stack, changes
-        // no register, and touches nothing but the local APIC. Devices may have written memory meanwhile, so the block is not
-        // `nomem`.
+        // SAFETY: an `Interrupts` exists only after the gates have been loaded. The wake handler
+        // runs on its own stack, changes no register, and touches nothing but the local APIC.
+        // Devices may have written memory meanwhile, so the block is not `nomem`.
         unsafe { asm!("sti", "hlt", "cli") }
     }
 }
@@ -206,7 +213,8 @@ mod tests {
         let machine = Machine::new();
         machine.set_register(LOCAL + 0x20, 3 << 24);
         machine.set_register(LOCAL + 0x30, 0x0005_0014);
-        // The model has no window register behind the index: every I/O APIC register reads as a version with 24 inputs.
+        // The model has no window register behind the index: every I/O APIC register reads as a
+        // version with 24 inputs.
         machine.set_register(0xfec0_0010, 0x0017_0020);
         machine
     }

@@ -1,8 +1,9 @@
 //! The registers of a serial port, with an eye on what passes.
 //!
-//! `uart_16550` throws away what was received before it starts the port, and waits without end for the transmitter to empty.
-//! [`Line`] is the [`Backend`] below it, so it sees every access: while the port is started it keeps the bytes that would be
-//! lost, and ends the wait. Afterwards it only counts errors, which costs no access of its own.
+//! `uart_16550` throws away what was received before it starts the port, and waits without end for
+//! the transmitter to empty. [`Line`] is the [`Backend`] below it, so it sees every access: while
+//! the port is started it keeps the bytes that would be lost, and ends the wait. Afterwards it only
+//! counts errors, which costs no access of its own.
 
 use uart_16550::backend::Backend;
 use uart_16550::spec::FIFO_SIZE;
@@ -16,10 +17,11 @@ const FIFO_CONTROL: u8 = offset(offsets::FCR);
 const MODEM_CONTROL: u8 = offset(offsets::MCR);
 const LINE_STATUS: u8 = offset(offsets::LSR);
 
-/// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up and one after.
+/// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up
+/// and one after.
 const EARLY_BYTES: usize = 2 * (FIFO_SIZE + 1);
-/// Looks at the line status, with a pause each, until a transmitter that does not empty is left alone: at least the 17 ms of
-/// 16 characters at 9600 baud, which firmware may have left there.
+/// Looks at the line status, with a pause each, until a transmitter that does not empty is left
+/// alone: at least the 17 ms of 16 characters at 9600 baud, which firmware may have left there.
 const START_POLLS: u32 = 10_000;
 
 /// Errors of a serial line since it was opened; the counts stop at their ends.
@@ -37,7 +39,8 @@ pub(super) struct Line<P> {
     ports: P,
     base: u16,
     errors: LineErrors,
-    /// While the port is being started: line status reads left before the transmitter is taken for empty.
+    /// While the port is being started: line status reads left before the transmitter is taken for
+    /// empty.
     start_polls: Option<u32>,
     early: [u8; EARLY_BYTES],
     early_start: usize,
@@ -62,8 +65,8 @@ impl<P: Ports> Line<P> {
     /// The port has been started: from now on accesses pass unchanged.
     pub(super) fn started(&mut self) {
         self.start_polls = None;
-        // QEMU looks for more to receive only when the receiver is read, which it was in loopback; without this the rest of an
-        // early request would wait in the host's socket.
+        // QEMU looks for more to receive only when the receiver is read, which it was in loopback;
+        // without this the rest of an early request would wait in the host's socket.
         if !self.line_status().contains(LSR::DATA_READY) {
             self.read_register(DATA);
         }
@@ -158,9 +161,10 @@ impl<P: Ports> Backend for Line<P> {
 
     unsafe fn write(&mut self, offset: u8, mut value: u8) {
         if offset == FIFO_CONTROL && self.start_polls.is_some() {
-            // In loopback nothing is received from outside, so that no byte comes between the last look and the change of the
-            // FIFO, which would clear it. (QEMU refills the receiver at the very read that empties it, but not in loopback.) The
-            // driver ends the loopback when it sets the modem control register, soon after this.
+            // In loopback nothing is received from outside, so that no byte comes between the last
+            // look and the change of the FIFO, which would clear it. (QEMU refills the receiver at
+            // the very read that empties it, but not in loopback.) The driver ends the loopback
+            // when it sets the modem control register, soon after this.
             self.write_register(MODEM_CONTROL, MCR::LOOP_BACK.bits());
             self.keep_received();
             // Turning the FIFO on clears it; where it is on already nothing needs to.

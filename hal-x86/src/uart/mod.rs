@@ -1,22 +1,26 @@
 //! A 16550 serial port, driven by interrupts and never waiting for the host.
 //!
-//! Stands beside `hal-virtio`'s console port as a channel of the agent: `embedded_io`'s `Read`, `ReadReady`, `Write` and
-//! `WriteReady`. The driver is the crate `uart_16550`; this adds what an agent needs: early bytes are kept, nothing waits
-//! without a bound, errors of the line are counted, and the interrupts are kept in step with what is waited for.
+//! Stands beside `hal-virtio`'s console port as a channel of the agent: `embedded_io`'s `Read`,
+//! `ReadReady`, `Write` and `WriteReady`. The driver is the crate `uart_16550`; this adds what an
+//! agent needs: early bytes are kept, nothing waits without a bound, errors of the line are
+//! counted, and the interrupts are kept in step with what is waited for.
 //!
 //! # The interrupt
 //!
-//! The line is programmed edge-triggered ([`crate::interrupts`]), so it must fall before the processor sleeps. Right before
-//! it does, the board asks [`Uart::acknowledge`], and sleeps only if that says that no cause is left:
+//! The line is programmed edge-triggered ([`crate::interrupts`]), so it must fall before the
+//! processor sleeps. Right before it does, the board asks [`Uart::acknowledge`], and sleeps only if
+//! that says that no cause is left:
 //!
 //! ```text
 //! loop { let progress = pump(&mut uart, &mut agent)?;  if !progress && uart.acknowledge() { interrupts.idle() } }
 //! ```
 //!
-//! After a "no cause is left" any event raises the line anew, which wakes the processor even if it comes before the sleep.
+//! After a "no cause is left" any event raises the line anew, which wakes the processor even if it
+//! comes before the sleep.
 //!
-//! A host may send while it takes no replies, so that the agent has nowhere to put what it would read. Bytes that are not
-//! taken although [`Uart::acknowledge`] has said once that they are there stop interrupting until some are.
+//! A host may send while it takes no replies, so that the agent has nowhere to put what it would
+//! read. Bytes that are not taken although [`Uart::acknowledge`] has said once that they are there
+//! stop interrupting until some are.
 
 mod line;
 
@@ -28,7 +32,8 @@ use crate::ports::{Hardware, Ports};
 use line::Line;
 pub use line::LineErrors;
 
-/// Causes that one [`Uart::acknowledge`] clears. There are four, and each may come once more meanwhile.
+/// Causes that one [`Uart::acknowledge`] clears. There are four, and each may come once more
+/// meanwhile.
 const MAX_CAUSES: u32 = 8;
 
 /// A PC's serial ports.
@@ -101,10 +106,11 @@ impl embedded_io::Error for NotReady {
     }
 }
 
-/// An open serial port: 115 200 baud, eight bits, no parity, one stop bit; FIFOs on, every byte received interrupts.
+/// An open serial port: 115 200 baud, eight bits, no parity, one stop bit; FIFOs on, every byte
+/// received interrupts.
 ///
-/// QEMU paces nothing by the rate but one thing: bytes below the trigger level interrupt after four character times. So the
-/// highest rate and the lowest trigger level.
+/// QEMU paces nothing by the rate but one thing: bytes below the trigger level interrupt after four
+/// character times. So the highest rate and the lowest trigger level.
 #[derive(Debug)]
 pub struct Uart<P: Ports = Hardware> {
     device: Uart16550<Line<P>>,
@@ -150,7 +156,8 @@ impl<P: Ports> Uart<P> {
     ///
     /// [`UartError::Absent`].
     pub fn with_ports(ports: P, port: ComPort) -> Result<Self, UartError> {
-        // SAFETY: a `Ports` may be used for every port, and `Line` stays within the eight from the base.
+        // SAFETY: a `Ports` may be used for every port, and `Line` stays within the eight from the
+        // base.
         let mut device = unsafe { Uart16550::new_with_backend(Line::new(ports, port.base())) };
         let config = Config {
             interrupts: IER::DATA_READY,
@@ -164,17 +171,20 @@ impl<P: Ports> Uart<P> {
         Ok(Self { device, awaits_room: false, received: Received::Fresh })
     }
 
-    /// Clears what keeps the interrupt line up, and tells whether it is down and nothing is left to do.
+    /// Clears what keeps the interrupt line up, and tells whether it is down and nothing is left to
+    /// do.
     ///
-    /// After `true` the next event makes a new edge. After `false` there is something to read or room to write, or there was
-    /// just now: look again, then ask again. Takes one port read where nothing happened, and at most eight or so.
+    /// After `true` the next event makes a new edge. After `false` there is something to read or
+    /// room to write, or there was just now: look again, then ask again. Takes one port read where
+    /// nothing happened, and at most eight or so.
     pub fn acknowledge(&mut self) -> bool {
         if self.device.backend().has_early_bytes() && self.tell_of_received() {
             return false;
         }
         let mut quiet = true;
         for _ in 0..MAX_CAUSES {
-            // 16550 data sheet, table II: reading the identification clears "transmitter empty", other causes have a register.
+            // 16550 data sheet, table II: reading the identification clears "transmitter empty",
+            // other causes have a register.
             match self.device.isr().interrupt_type() {
                 None => return quiet,
                 Some(InterruptType::TransmitterHoldingRegisterEmpty) => quiet = false,
@@ -188,7 +198,8 @@ impl<P: Ports> Uart<P> {
         false
     }
 
-    /// Whether the board is still to be told that bytes are there; where it does not take them, they are silenced.
+    /// Whether the board is still to be told that bytes are there; where it does not take them,
+    /// they are silenced.
     fn tell_of_received(&mut self) -> bool {
         match self.received {
             Received::Fresh => {
@@ -217,7 +228,8 @@ impl<P: Ports> Uart<P> {
         self.device.backend().errors()
     }
 
-    /// Whether every byte written has left the port: only then may the machine be switched off without cutting the last reply.
+    /// Whether every byte written has left the port: only then may the machine be switched off
+    /// without cutting the last reply.
     pub fn is_drained(&mut self) -> bool {
         self.device.lsr().contains(LSR::TRANSMITTER_EMPTY)
     }
@@ -262,7 +274,8 @@ impl<P: Ports> ReadReady for Uart<P> {
 }
 
 impl<P: Ports> Write for Uart<P> {
-    /// Writes as much as the transmitter has room for, and never waits: [`NotReady`] where it has none.
+    /// Writes as much as the transmitter has room for, and never waits: [`NotReady`] where it has
+    /// none.
     ///
     /// Where that is not all, room interrupts.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, NotReady> {
@@ -284,7 +297,8 @@ impl<P: Ports> WriteReady for Uart<P> {
             return Ok(true);
         }
         self.await_room(true);
-        // Not every model interrupts when room came just before the interrupt was turned on, so look once more.
+        // Not every model interrupts when room came just before the interrupt was turned on, so
+        // look once more.
         Ok(self.device.ready_to_send().is_ok())
     }
 }
