@@ -100,8 +100,8 @@ impl Real {
 pub enum Subject {
     /// `boards/linux`: the binary, a fresh process for each exchange.
     Linux(PathBuf),
-    /// The pc image in a guest, on one connection: it keeps no state but its parser's.
-    Guest(Box<Guest>, Client),
+    /// The pc image in a guest, on one connection at a time: it keeps no state but its parser's.
+    Guest(Box<Guest>, Option<Client>),
     /// The real agent once more, to test the comparison itself.
     Real,
 }
@@ -114,7 +114,7 @@ impl Subject {
     /// Its agent does not answer.
     pub fn guest(guest: Guest) -> Result<Self> {
         let client = guest.connect_when_up()?;
-        Ok(Self::Guest(Box::new(guest), client))
+        Ok(Self::Guest(Box::new(guest), Some(client)))
     }
 
     /// Whether commands can be blocked for one exchange.
@@ -133,7 +133,15 @@ impl Subject {
                 let process = linux(binary, &blocked_for(entry), &entry.environment)?;
                 play_entry(&mut process.connect()?, entry)
             }
-            Self::Guest(_, client) => play(client, &entry.chunks),
+            Self::Guest(guest, client) => {
+                let mut connected = match client.take() {
+                    Some(client) => client,
+                    None => guest.connect()?,
+                };
+                let answer = play(&mut connected, &entry.chunks);
+                *client = Some(connected);
+                answer
+            }
             Self::Real => Real::play(entry),
         }
     }
@@ -143,28 +151,20 @@ impl Subject {
     /// # Errors
     ///
     /// The agent cannot be started.
-    pub fn at_random(&self) -> Result<(Option<Process>, Client)> {
+    pub fn at_random(&mut self) -> Result<(Option<Process>, Client)> {
         match self {
             Self::Linux(binary) => {
                 let process = linux(binary, &blocked_at_random(), &[])?;
                 let client = process.connect()?;
                 Ok((Some(process), client))
             }
-            Self::Guest(guest, _) => Ok((None, guest.connect()?)),
+            Self::Guest(guest, client) => {
+                // A guest serves one client at a time.
+                drop(client.take());
+                Ok((None, guest.connect()?))
+            }
             Self::Real => Real::at_random().map(|(process, client)| (Some(process), client)),
         }
-    }
-
-    /// Lets the connection of [`Subject::play`] go, as a guest serves one client at a time.
-    ///
-    /// # Errors
-    ///
-    /// The guest is gone.
-    pub fn reconnect(&mut self) -> Result<()> {
-        if let Self::Guest(guest, client) = self {
-            *client = guest.connect()?;
-        }
-        Ok(())
     }
 }
 

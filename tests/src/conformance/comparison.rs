@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::agent::play;
 use super::{BLOCKED, Entry, Generator, Real, Subject};
@@ -92,9 +92,11 @@ impl Comparison {
     ///
     /// An agent cannot be started, or the real one does not answer.
     pub fn play_random(&mut self, count: usize, seed: u64) -> Result<()> {
+        /// So often ours may fail to answer at all before the rest is given up.
+        const LOST_MAX: usize = 10;
+        let mut lost = 0;
         let mut generator = Generator::new(seed);
         let (_real_process, mut real_client) = Real::at_random()?;
-        self.subject.reconnect()?;
         let (mut _our_process, mut our_client) = self.subject.at_random()?;
         for index in 0..count {
             let chunks = generator.input();
@@ -102,12 +104,18 @@ impl Comparison {
             let real = play(&mut real_client, &chunks)
                 .with_context(|| format!("qemu-ga, {name}: `{}`", readable(&chunks.concat())))?;
             let ours = play(&mut our_client, &chunks);
-            let lost = ours.is_err();
-            self.compare(&name, &chunks.concat(), &real, ours);
-            if lost {
+            if ours.is_err() {
+                lost += 1;
+                ensure!(
+                    lost <= LOST_MAX,
+                    "ours does not answer any more:\n{}",
+                    self.report.join("\n")
+                );
                 // The rest is compared with a new one.
+                drop(our_client);
                 (_our_process, our_client) = self.subject.at_random()?;
             }
+            self.compare(&name, &chunks.concat(), &real, ours);
         }
         Ok(())
     }
