@@ -1,14 +1,16 @@
 //! The agent as an ordinary Linux process.
 //!
 //! For appliance images that have a kernel and nothing else, and the fast way to test. It takes
-//! qemu-ga's options and listens where qemu-ga would. One thread; a request needs no heap.
+//! qemu-ga's options and listens where qemu-ga would. One thread. Heap is needed where files are:
+//! a page for each open one, and for what is read of those that do not tell their size.
 //!
 //! ```text
 //! options                     the command line
 //! device | socket             the channel: a serial or virtio port, or a Unix socket
 //!     descriptor              one that never blocks, and what it has refused
 //!   -> serve                  agent_core::Pump between channel and agent; poll(2) in between
-//!     -> host::clock, ::power the capabilities, by system calls
+//!     -> host                 the capabilities, by system calls: clock, files, filesystems, ...
+//!     -> watchdog             ends a freeze that the host has forgotten
 //! ```
 
 mod channel;
@@ -19,6 +21,7 @@ mod log;
 mod options;
 mod serve;
 mod socket;
+mod watchdog;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -32,13 +35,14 @@ use crate::{
     options::{Invocation, Method, Options},
     serve::serve,
     socket::Socket,
+    watchdog::Watchdog,
 };
 
 /// Bytes of the longest request. Any request of a client of today fits; each further KiB costs
 /// one KiB of memory and nothing else.
 const REQUEST: usize = 256 * 1024;
-/// Twice the bytes of the longest result.
-const REPLY: usize = 16 * 1024;
+/// Twice the bytes of the longest result, but for what is read of a file: 300 file systems fit.
+const REPLY: usize = 128 * 1024;
 
 fn main() -> ExitCode {
     let options = match options::parse(lexopt::Parser::from_env()) {
@@ -65,10 +69,13 @@ fn run(options: &Options) -> anyhow::Result<core::convert::Infallible> {
     let mut buffers = Buffers::<REQUEST, REPLY>::new();
     let host = Host::new(log, options.dry_run);
     let mut agent = Agent::new(host, &mut buffers).with_policy(options.policy());
+    let agent = &mut agent;
+    let watchdog = Watchdog::new(options.freeze_timeout);
+    let path = &options.path;
     match options.method {
-        Method::IsaSerial => serve(&mut Device::open_serial(&options.path, log)?, &mut agent),
-        Method::UnixListen => serve(&mut Socket::listen(&options.path, log)?, &mut agent),
-        Method::VirtioSerial => serve(&mut Device::open_port(&options.path, log)?, &mut agent),
+        Method::IsaSerial => serve(&mut Device::open_serial(path, log)?, agent, watchdog, log),
+        Method::UnixListen => serve(&mut Socket::listen(path, log)?, agent, watchdog, log),
+        Method::VirtioSerial => serve(&mut Device::open_port(path, log)?, agent, watchdog, log),
     }
 }
 

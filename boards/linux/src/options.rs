@@ -1,6 +1,7 @@
 //! The command line: qemu-ga's options, long and short.
 
 use core::str::FromStr;
+use core::time::Duration;
 use std::path::PathBuf;
 
 use agent_core::Policy;
@@ -21,7 +22,11 @@ The QEMU guest agent without an operating system around it, as a Linux process.
   -b, --block-rpcs LIST  commands to disable, with commas between them
                          (\"help\" lists those that there are)
   -a, --allow-rpcs LIST  the only commands to enable, likewise
-      --dry-run          neither set the time nor shut down, only log it
+      --dry-run          neither set the time, freeze, trim nor shut down,
+                         only log it; files are written all the same
+      --freeze-timeout SECONDS
+                         how long file systems stay frozen if no thaw comes
+                         (60 is the default; 0 is for ever)
   -v, --verbose          log every connection and action
   -V, --version          print the version and exit
   -h, --help             print this and exit
@@ -44,8 +49,10 @@ pub(crate) enum Invocation {
 pub(crate) struct Options {
     pub(crate) method: Method,
     pub(crate) path: PathBuf,
-    /// Neither set the time nor shut down.
+    /// Neither set the time, freeze, trim nor shut down.
     pub(crate) dry_run: bool,
+    /// How long a freeze may last; `None` is for ever.
+    pub(crate) freeze_timeout: Option<Duration>,
     rpcs: Rpcs,
     verbose: bool,
 }
@@ -114,6 +121,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Invocation, Error> {
     let mut path = None;
     let mut rpcs = Rpcs::All;
     let mut dry_run = false;
+    let mut freeze_timeout = 60;
     let mut verbose = false;
     while let Some(argument) = parser.next()? {
         match argument {
@@ -130,6 +138,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Invocation, Error> {
                 (Some(list), _) => rpcs = Rpcs::Allow(list),
             },
             Arg::Long("dry-run") => dry_run = true,
+            Arg::Long("freeze-timeout") => freeze_timeout = parser.value()?.parse()?,
             Arg::Short('v') | Arg::Long("verbose") => verbose = true,
             Arg::Short('V') | Arg::Long("version") => return Ok(Invocation::Version),
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
@@ -137,7 +146,8 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Invocation, Error> {
         }
     }
     let path = path.or_else(|| method.default_path()).ok_or("unix-listen needs a --path")?;
-    Ok(Invocation::Serve(Options { method, path, dry_run, rpcs, verbose }))
+    let freeze_timeout = Some(Duration::from_secs(freeze_timeout)).filter(|time| !time.is_zero());
+    Ok(Invocation::Serve(Options { method, path, dry_run, freeze_timeout, rpcs, verbose }))
 }
 
 const BOTH_LISTS: &str = "--allow-rpcs and --block-rpcs exclude each other";
@@ -181,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn time_for_a_freeze() {
+        for (line, expected) in [
+            ("", Some(60)),
+            ("--freeze-timeout 5", Some(5)),
+            ("--freeze-timeout=0", None),
+            ("--freeze-timeout=18446744073709551615", Some(u64::MAX)),
+        ] {
+            let Ok(Invocation::Serve(options)) = read(line) else { panic!("{line}") };
+            assert_eq!(options.freeze_timeout, expected.map(Duration::from_secs), "{line}");
+        }
+    }
+
+    #[test]
     fn questions() {
         for (line, expected) in [
             ("-V", Invocation::Version),
@@ -202,6 +225,10 @@ mod tests {
             ("--path", "missing argument for option '--path'"),
             ("--dry-run=yes", "unexpected argument for option '--dry-run': \"yes\""),
             ("-m unix-listen", "unix-listen needs a --path"),
+            (
+                "--freeze-timeout soon",
+                "cannot parse argument \"soon\": invalid digit found in string",
+            ),
             ("-a x -b y", BOTH_LISTS),
             ("-b x -a y", BOTH_LISTS),
             (

@@ -1,11 +1,12 @@
-//! The main loop: pump, carry out a shutdown, wait.
+//! The main loop: pump, carry out a shutdown, thaw what was forgotten, wait.
 
 use core::convert::Infallible;
 use core::time::Duration;
+use std::time::Instant;
 
 use agent_core::{Agent, Pump};
 
-use crate::{channel::Channel, host::Host};
+use crate::{channel::Channel, host::Host, log::Log, watchdog::Watchdog};
 
 /// How long a host is given to take the last replies before a shutdown.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -21,6 +22,8 @@ const DRAIN_STEP: Duration = Duration::from_millis(10);
 pub(crate) fn serve(
     channel: &mut impl Channel,
     agent: &mut Agent<'_, Host>,
+    mut watchdog: Watchdog,
+    log: Log,
 ) -> anyhow::Result<Infallible> {
     let mut pump = Pump::new();
     loop {
@@ -29,12 +32,21 @@ pub(crate) fn serve(
         if let Some((_, since)) = shutdown {
             let sent = agent.pending().is_empty() && channel.is_drained();
             if sent || since.elapsed() >= DRAIN {
-                agent.board_mut().shutdown.carry_out();
+                agent.board_mut().shut_down();
                 continue;
             }
         }
+        if watchdog.is_over(agent.is_frozen(), Instant::now()) {
+            match agent.thaw() {
+                Ok(count) => log.note(format_args!("no thaw came: {count} file systems thawed")),
+                Err(error) => log.note(format_args!("no thaw came, and none works: {error:?}")),
+            }
+            continue;
+        }
         if !moved {
-            channel.wait(shutdown.map(|_| DRAIN_STEP))?;
+            let drain = shutdown.map(|_| DRAIN_STEP);
+            let left = watchdog.left(Instant::now());
+            channel.wait([drain, left].into_iter().flatten().min())?;
         }
     }
 }

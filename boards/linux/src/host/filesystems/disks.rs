@@ -1,0 +1,373 @@
+//! The disks under a block device, and where they are attached: sysfs.
+//!
+//! The path of a device in `/sys/devices` tells what it hangs on. qemu-ga takes what a few drivers
+//! make of it for the addresses on QEMU's command line; here is the same, for those drivers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use agent_core::PciAddress;
+
+/// A disk, or what of it there is a device for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Disk {
+    /// `None` where it is not known.
+    pub(super) bus_type: Option<&'static str>,
+    pub(super) bus: u32,
+    pub(super) unit: u32,
+    pub(super) target: u32,
+    pub(super) pci: Option<PciAddress>,
+    pub(super) serial: Option<String>,
+    pub(super) dev: Option<String>,
+}
+
+/// How deep volumes can lie on each other: a bound, where sysfs has loops.
+const LAYERS: usize = 16;
+
+/// sysfs and what udev has found out, at their places or a test's.
+#[derive(Debug)]
+pub(super) struct Sysfs {
+    root: PathBuf,
+    udev: PathBuf,
+}
+
+impl Default for Sysfs {
+    fn default() -> Self {
+        Self { root: "/sys".into(), udev: "/run/udev/data".into() }
+    }
+}
+
+impl Sysfs {
+    /// The name of a block device and the disks under it.
+    pub(super) fn device(&self, major: u32, minor: u32) -> (String, Vec<Disk>) {
+        let path = self.root.join(format!("dev/block/{major}:{minor}"));
+        // Where the device is not shown, as in a container, its numbers are its name.
+        let named = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        let name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut disks = Vec::new();
+        self.add_disks(&path, LAYERS, &mut disks);
+        // The last one found comes first, as in qemu-ga's list.
+        disks.reverse();
+        (name, disks)
+    }
+
+    fn add_disks(&self, path: &Path, layers: usize, disks: &mut Vec<Disk>) {
+        let Ok(path) = fs::canonicalize(path) else { return };
+        if !path.to_string_lossy().contains("/devices/virtual/block/") {
+            disks.extend(self.disk(&path));
+            return;
+        }
+        // A volume: it lies on others.
+        let Some(layers) = layers.checked_sub(1) else { return };
+        let Ok(slaves) = fs::read_dir(path.join("slaves")) else { return };
+        for slave in slaves.flatten() {
+            if slave.file_type().is_ok_and(|r#type| r#type.is_symlink()) {
+                self.add_disks(&slave.path(), layers, disks);
+            }
+        }
+    }
+
+    /// The disk with this path in sysfs, if anything can be told of it.
+    fn disk(&self, path: &Path) -> Option<Disk> {
+        let mut disk = Disk::default();
+        let uevent = fs::read_to_string(path.join("uevent")).unwrap_or_default();
+        let value = |key| line_behind(&uevent, key);
+        disk.dev = value("DEVNAME=").map(|name| format!("/dev/{name}"));
+        if let (Some(major), Some(minor)) = (value("MAJOR="), value("MINOR=")) {
+            let found_out = fs::read_to_string(self.udev.join(format!("b{major}:{minor}")));
+            let found_out = found_out.unwrap_or_default();
+            let serial =
+                line_behind(&found_out, "E:ID_SERIAL=").filter(|serial| !serial.is_empty());
+            disk.serial = serial.map(str::to_owned);
+        }
+        let is_known = attach(&mut disk, path).is_some();
+        (is_known || disk.dev.is_some() || disk.serial.is_some()).then_some(disk)
+    }
+}
+
+/// Finds out where a disk is attached; what is known before that fails stays.
+fn attach(disk: &mut Disk, path: &Path) -> Option<()> {
+    let text = path.to_str()?;
+    if text.contains("/devices/pci") {
+        return attach_pci(disk, text);
+    }
+    if !text.contains("/virtio") || !text.contains("/block") {
+        return None;
+    }
+    // virtio, but not PCI: MMIO.
+    disk.bus_type = Some("virtio");
+    if let Some([channel, target, lun]) = scsi_target(text) {
+        disk.bus_type = Some("scsi");
+        (disk.bus, disk.target, disk.unit) = (channel, target, lun);
+    }
+    Some(())
+}
+
+/// A disk behind a PCI device.
+fn attach_pci(disk: &mut Disk, path: &str) -> Option<()> {
+    let (pci, driver) = controller(path)?;
+    disk.pci = Some(pci);
+    match (driver, scsi_target(path), host(path)) {
+        // A host for each bus, and a target for each unit.
+        ("ata_piix", Some([_, unit, _]), Some(host)) => {
+            (disk.bus_type, disk.bus, disk.unit) = (Some("ide"), host, unit);
+        }
+        // A host for each unit.
+        ("ahci", Some(_), Some(host)) => (disk.bus_type, disk.unit) = (Some("sata"), host),
+        ("sym53c8xx", Some([_, unit, _]), _) | ("virtio-pci", Some([_, _, unit]), _) => {
+            (disk.bus_type, disk.unit) = (Some("scsi"), unit);
+        }
+        ("virtio-pci", None, _) => disk.bus_type = Some("virtio"),
+        ("nvme", ..) => disk.bus_type = Some("nvme"),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The PCI device that is the disk's controller and its driver: the first one on the way to the
+/// disk that has a driver for disks.
+fn controller(path: &str) -> Option<(PciAddress, &'static str)> {
+    const DRIVERS: [&str; 5] = ["ahci", "ata_piix", "nvme", "sym53c8xx", "virtio-pci"];
+
+    let (before, rest) = path.split_once("/devices/pci")?;
+    let mut end = before.len() + "/devices/pci".len();
+    // The bus, then devices, each behind a slash.
+    let mut parts = rest.split('/');
+    end += parts.next()?.len();
+    for part in parts {
+        end += 1 + part.len();
+        let address = pci_address(part)?;
+        let driver = fs::read_link(format!("{}/driver", path.get(..end)?));
+        let known = driver.ok().and_then(|driver| {
+            DRIVERS.into_iter().find(|known| driver.file_name().is_some_and(|name| name == *known))
+        });
+        if let Some(driver) = known {
+            return Some((address, driver));
+        }
+    }
+    None
+}
+
+/// Reads `0000:00:1f.2`.
+fn pci_address(text: &str) -> Option<PciAddress> {
+    let (domain, rest) = text.split_once(':')?;
+    let (bus, rest) = rest.split_once(':')?;
+    let (slot, function) = rest.split_once('.')?;
+    Some(PciAddress {
+        domain: u16::from_str_radix(domain, 16).ok()?,
+        bus: u8::from_str_radix(bus, 16).ok()?,
+        slot: u8::from_str_radix(slot, 16).ok()?,
+        function: u8::from_str_radix(function, 16).ok()?,
+    })
+}
+
+/// The last three numbers of `/target0:0:1/0:0:1:2`: channel, target and logical unit.
+fn scsi_target(path: &str) -> Option<[u32; 3]> {
+    let (_, rest) = path.split_once("/target")?;
+    let mut numbers = rest.split('/').nth(1)?.split(':').skip(1).map(|number| number.parse().ok());
+    Some([numbers.next()??, numbers.next()??, numbers.next()??])
+}
+
+/// Which of its controller's hosts a disk hangs on, counted from 0, by the numbers that the kernel
+/// gives them: ATA ports, else SCSI hosts.
+fn host(path: &str) -> Option<u32> {
+    let kind = if path.contains("/ata") { "ata" } else { "host" };
+    let (before, rest) = path.split_once(&format!("/{kind}"))?;
+    let own = leading_number(rest)?;
+    let mut numbers: Vec<u32> = fs::read_dir(before)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| leading_number(entry.file_name().to_str()?.strip_prefix(kind)?))
+        .collect();
+    numbers.sort_unstable();
+    u32::try_from(numbers.iter().position(|number| *number == own)?).ok()
+}
+
+fn leading_number(text: &str) -> Option<u32> {
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}
+
+/// What stands behind `key` at the beginning of a line.
+fn line_behind<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const ROOT: &str = "devices/pci0000:00";
+
+    /// A sysfs, and what udev has found out, in a directory.
+    struct Tree(TempDir);
+
+    impl Tree {
+        fn new() -> Self {
+            let tree = Self(TempDir::new().unwrap());
+            fs::create_dir_all(tree.0.path().join("sys/dev/block")).unwrap();
+            fs::create_dir_all(tree.0.path().join("udev")).unwrap();
+            tree
+        }
+
+        fn sysfs(&self) -> Sysfs {
+            Sysfs { root: self.0.path().join("sys"), udev: self.0.path().join("udev") }
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join("sys").join(path)
+        }
+
+        /// A block device with a name in `/dev`.
+        fn device(&self, numbers: &str, path: &str) -> &Self {
+            let directory = self.path(path);
+            fs::create_dir_all(&directory).unwrap();
+            let (major, minor) = numbers.split_once(':').unwrap();
+            let name = directory.file_name().unwrap().to_str().unwrap();
+            let uevent = format!("MAJOR={major}\nMINOR={minor}\nDEVNAME={name}\n");
+            fs::write(directory.join("uevent"), uevent).unwrap();
+            symlink(&directory, self.path(&format!("dev/block/{numbers}"))).unwrap();
+            self
+        }
+
+        fn driver(&self, path: &str, driver: &str) -> &Self {
+            let directory = self.path(path);
+            fs::create_dir_all(&directory).unwrap();
+            symlink(format!("../../bus/pci/drivers/{driver}"), directory.join("driver")).unwrap();
+            self
+        }
+
+        /// `below` lies under the volume at `path`.
+        fn slave(&self, path: &str, below: &str) -> &Self {
+            let slaves = self.path(path).join("slaves");
+            fs::create_dir_all(&slaves).unwrap();
+            let below = self.path(below);
+            symlink(&below, slaves.join(below.file_name().unwrap())).unwrap();
+            self
+        }
+    }
+
+    const CONTROLLER: Option<PciAddress> =
+        Some(PciAddress { domain: 0, bus: 0, slot: 2, function: 1 });
+
+    fn disk(bus_type: &'static str, place: [u32; 3], pci: Option<PciAddress>, dev: &str) -> Disk {
+        let [bus, target, unit] = place;
+        let bus_type = Some(bus_type);
+        Disk { bus_type, bus, unit, target, pci, serial: None, dev: Some(format!("/dev/{dev}")) }
+    }
+
+    #[test]
+    fn controllers() {
+        let check = |controller: &str, driver: &str, below: &str, expected: Disk| {
+            let tree = Tree::new();
+            let controller = format!("{ROOT}/{controller}");
+            tree.driver(&controller, driver).device("8:1", &format!("{controller}/{below}"));
+            for other in ["ata1", "ata2", "ata3", "host0", "host7"] {
+                fs::create_dir_all(tree.path(&format!("{controller}/{other}"))).unwrap();
+            }
+            let name = below.rsplit('/').next().unwrap().to_owned();
+            assert_eq!(tree.sysfs().device(8, 1), (name, vec![expected]), "{driver} {below}");
+        };
+        let at = "0000:00:02.1";
+        check(at, "virtio-pci", "virtio1/block/vda", disk("virtio", [0, 0, 0], CONTROLLER, "vda"));
+        check(
+            at,
+            "virtio-pci",
+            "virtio1/host7/target7:0:0/7:0:0:5/block/sda/sda1",
+            disk("scsi", [0, 0, 5], CONTROLLER, "sda1"),
+        );
+        check(
+            at,
+            "sym53c8xx",
+            "host0/target0:0:6/0:0:6:0/block/sdb",
+            disk("scsi", [0, 0, 6], CONTROLLER, "sdb"),
+        );
+        check(
+            at,
+            "ata_piix",
+            "ata2/host1/target1:0:1/1:0:1:0/block/sdc",
+            disk("ide", [1, 0, 1], CONTROLLER, "sdc"),
+        );
+        check(
+            at,
+            "ahci",
+            "ata3/host2/target2:0:0/2:0:0:0/block/sdd",
+            disk("sata", [0, 0, 2], CONTROLLER, "sdd"),
+        );
+        check(at, "nvme", "nvme/nvme0/nvme0n1", disk("nvme", [0, 0, 0], CONTROLLER, "nvme0n1"));
+        // Without a host the address of the controller is all there is.
+        let unknown = Disk { bus_type: None, ..disk("", [0, 0, 0], CONTROLLER, "sde") };
+        check(at, "ahci", "block/sde", unknown);
+        let unknown = Disk { bus_type: None, ..disk("", [0, 0, 0], None, "sdf") };
+        check(at, "xhci_hcd", "usb2/2-1/2-1:1.0/host0/target0:0:0/0:0:0:0/block/sdf", unknown);
+    }
+
+    #[test]
+    fn a_bridge_is_not_the_controller() {
+        let tree = Tree::new();
+        let bridge = format!("{ROOT}/0000:00:1e.0");
+        let controller = format!("{bridge}/0000:0a:1f.7");
+        tree.driver(&bridge, "pcieport").driver(&controller, "virtio-pci");
+        tree.device("254:0", &format!("{controller}/virtio3/block/vda"));
+        let expected = disk(
+            "virtio",
+            [0, 0, 0],
+            Some(PciAddress { domain: 0, bus: 0x0A, slot: 0x1F, function: 7 }),
+            "vda",
+        );
+        assert_eq!(tree.sysfs().device(254, 0), ("vda".into(), vec![expected]));
+    }
+
+    #[test]
+    fn virtio_without_pci() {
+        let tree = Tree::new();
+        tree.device("254:0", "devices/platform/virtio-mmio.3/virtio3/block/vda").device(
+            "8:0",
+            "devices/platform/virtio-mmio.4/virtio4/host1/target1:0:3/1:0:3:9/block/sda",
+        );
+        let sysfs = tree.sysfs();
+        let expected = disk("virtio", [0, 0, 0], None, "vda");
+        assert_eq!(sysfs.device(254, 0), ("vda".into(), vec![expected]));
+        let expected = disk("scsi", [0, 3, 9], None, "sda");
+        assert_eq!(sysfs.device(8, 0), ("sda".into(), vec![expected]));
+    }
+
+    #[test]
+    fn volumes_lie_on_disks() {
+        let tree = Tree::new();
+        let controller = format!("{ROOT}/0000:00:02.1");
+        let partition = format!("{controller}/virtio2/block/vdb/vdb1");
+        let (raid, volume) = ("devices/virtual/block/md0", "devices/virtual/block/dm-0");
+        tree.driver(&controller, "virtio-pci").device("254:17", &partition);
+        tree.device("9:0", raid).slave(raid, &partition);
+        tree.device("253:0", volume).slave(volume, raid);
+        let expected = disk("virtio", [0, 0, 0], CONTROLLER, "vdb1");
+        assert_eq!(tree.sysfs().device(253, 0), ("dm-0".into(), vec![expected]));
+        // A loop ends.
+        tree.slave(raid, volume);
+        assert!(!tree.sysfs().device(253, 0).1.is_empty());
+    }
+
+    #[test]
+    fn what_udev_knows() {
+        let tree = Tree::new();
+        tree.device("254:0", "devices/platform/virtio-mmio.3/virtio3/block/vda");
+        let sysfs = tree.sysfs();
+        let serial = |found_out: &str| {
+            fs::write(tree.0.path().join("udev/b254:0"), found_out).unwrap();
+            sysfs.device(254, 0).1.pop().unwrap().serial
+        };
+        assert_eq!(serial("S:disk/by-id/x\nE:ID_SERIAL=QM0001\nE:X=y\n"), Some("QM0001".into()));
+        assert_eq!(serial("E:ID_SERIAL=\n"), None);
+        assert_eq!(serial("E:ID_SERIAL_SHORT=1\n"), None);
+    }
+
+    #[test]
+    fn a_device_that_is_not_shown_is_known_by_its_numbers() {
+        assert_eq!(Tree::new().sysfs().device(7, 3), ("7:3".into(), vec![]));
+    }
+}
