@@ -54,6 +54,15 @@ impl Image {
     }
 }
 
+/// Builds the agent as a Linux process; the path is that of the program.
+///
+/// # Errors
+///
+/// It does not build; cargo has then said why.
+pub fn linux() -> Result<PathBuf> {
+    build_binary(&["--release", "--package", "linux"])
+}
+
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));

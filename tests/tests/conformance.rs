@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::conformance::{Comparison, Entry, Real, Subject, read_corpus, recorded};
-use tests::image::Image;
+use tests::image::{Image, linux};
 use tests::machine::{Channel, Machine};
 use tests::qemu::{Launch, is_installed};
 
@@ -36,8 +36,13 @@ fn qemu_ga_equals_itself() -> Result<()> {
 }
 
 #[test]
+fn linux_process_equals_qemu_ga() -> Result<()> {
+    compare(Subject::Linux(linux()?), &read_corpus(&recorded())?, 2000, 3)
+}
+
+#[test]
 fn pc_image_over_virtio_equals_qemu_ga() -> Result<()> {
-    pc_image(Machine::Q35, Channel::VirtioPci, 2000, 1)
+    pc_image(Machine::Q35, Channel::VirtioPci, 1000, 1)
 }
 
 #[test]

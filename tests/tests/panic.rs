@@ -8,7 +8,8 @@ use tests::elf::Elf;
 use tests::image::build_binary;
 
 /// Parts of the names of what panics, directly or for others.
-const PANICKING: [&str; 4] = ["core::panicking", "slice_index_fail", "unwrap_failed", "expect_failed"];
+const PANICKING: [&str; 4] =
+    ["core::panicking", "slice_index_fail", "unwrap_failed", "expect_failed"];
 
 #[test]
 fn agent_core_links_no_way_to_panic() -> Result<()> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use lexopt::{Arg, Parser, ValueExt as _};
 use tests::conformance::{Comparison, Subject, read_corpus, recorded};
-use tests::image::{Image, build_binary, workspace};
+use tests::image::{Image, linux};
 use tests::machine::{Channel, Machine};
 use tests::qemu::Launch;
 
@@ -32,9 +32,7 @@ impl Options {
     /// `None` when help was asked for.
     pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
         let agents = [("linux", Agent::Linux), ("pc", Agent::Pc), ("pc-uart", Agent::PcUart)];
-        let has_linux = workspace().join("boards/linux").exists();
-        let agent = if has_linux { Agent::Linux } else { Agent::Pc };
-        let mut options = Self { agent, corpus: recorded(), random: 0, seed: 1 };
+        let mut options = Self { agent: Agent::Linux, corpus: recorded(), random: 0, seed: 1 };
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("agent") => options.agent = choice(&mut parser, "agent", &agents)?,
@@ -80,9 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn subject(agent: Agent) -> Result<Subject> {
     let channel = match agent {
-        Agent::Linux => {
-            return Ok(Subject::Linux(build_binary(&["--release", "--package", "linux"])?));
-        }
+        Agent::Linux => return Ok(Subject::Linux(linux()?)),
         Agent::Pc => Machine::Pc.usual_virtio(),
         Agent::PcUart => Channel::Com1,
     };

@@ -7,24 +7,37 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use lexopt::{Arg, Parser};
 use tests::elf::{Elf, Kind, Piece, Purpose};
-use tests::image::Image;
+use tests::image::{Image, linux};
 
 use crate::{choice, unexpected};
 
+/// What can be built.
+#[derive(Clone, Copy)]
+enum Board {
+    Bare(Image),
+    Linux,
+}
+
+impl Board {
+    const ALL: [(&str, Self); 3] =
+        [("pc", Self::Bare(Image::Pc)), ("uart", Self::Bare(Image::Uart)), ("linux", Self::Linux)];
+}
+
 /// What was asked for.
 pub(crate) struct Options {
-    images: Vec<Image>,
+    boards: Vec<Board>,
     out: Option<PathBuf>,
 }
 
 impl Options {
     /// `None` when help was asked for.
     pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
-        let boards = Image::ALL.map(|image| (image.name(), image));
-        let mut options = Self { images: Image::ALL.to_vec(), out: None };
+        let mut options = Self { boards: Board::ALL.map(|(_, board)| board).to_vec(), out: None };
         while let Some(argument) = parser.next()? {
             match argument {
-                Arg::Long("board") => options.images = vec![choice(&mut parser, "board", &boards)?],
+                Arg::Long("board") => {
+                    options.boards = vec![choice(&mut parser, "board", &Board::ALL)?];
+                }
                 Arg::Long("out") => options.out = Some(parser.value()?.into()),
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(unexpected(other)),
@@ -36,18 +49,24 @@ impl Options {
 
 /// Builds, writes and measures.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    for &image in &options.images {
-        println!("building {}", image.name());
-        let built = image.build()?;
+    for &board in &options.boards {
+        let (name, built) = match board {
+            Board::Bare(image) => (format!("tinyqga-{}.elf", image.name()), image.build()?),
+            Board::Linux => ("tinyqga-linux".to_owned(), linux()?),
+        };
         let out = match &options.out {
             Some(out) => out.clone(),
             None => beside(&built)?,
         };
         fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
-        let path = out.join(format!("tinyqga-{}.elf", image.name()));
+        let path = out.join(name);
         fs::copy(&built, &path).with_context(|| path.display().to_string())?;
         println!("{}", path.display());
-        print_sizes(&Elf::read(&path)?);
+        let elf = Elf::read(&path)?;
+        match board {
+            Board::Bare(_) => print_sizes(&elf),
+            Board::Linux => print_row("= code and data", elf.code_and_data()),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,24 +81,25 @@ fn beside(built: &Path) -> Result<PathBuf> {
 fn print_sizes(elf: &Elf) {
     /// Smaller pieces of static memory have no row of their own.
     const LISTED: u64 = 512;
-    let row = |name: &str, size: u64| {
-        let tenths = (size * 10).div_ceil(1024);
-        println!("  {name:<52} {size:>8} B {:>6}.{} KiB", tenths / 10, tenths % 10);
-    };
-    row("code", elf.size_of(Kind::Code));
-    row("constants", elf.size_of(Kind::Constants));
-    row("data", elf.size_of(Kind::Data));
-    row("= code and data", elf.code_and_data());
+    print_row("code", elf.size_of(Kind::Code));
+    print_row("constants", elf.size_of(Kind::Constants));
+    print_row("data", elf.size_of(Kind::Data));
+    print_row("= code and data", elf.code_and_data());
     for (title, purpose) in [
         ("stacks", Purpose::Stack),
         ("buffers, rings, variables", Purpose::Buffers),
         ("page tables", Purpose::PageTables),
     ] {
-        row(title, elf.static_ram_for(purpose));
+        print_row(title, elf.static_ram_for(purpose));
         let of_purpose = |piece: &Piece| piece.purpose == purpose && piece.size >= LISTED;
         for piece in elf.static_ram().into_iter().filter(of_purpose) {
-            row(&format!("  {}", piece.name), piece.size);
+            print_row(&format!("  {}", piece.name), piece.size);
         }
     }
-    row("= static RAM", elf.size_of(Kind::Zeroed));
+    print_row("= static RAM", elf.size_of(Kind::Zeroed));
+}
+
+fn print_row(name: &str, size: u64) {
+    let tenths = (size * 10).div_ceil(1024);
+    println!("  {name:<52} {size:>8} B {:>6}.{} KiB", tenths / 10, tenths % 10);
 }

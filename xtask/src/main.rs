@@ -27,15 +27,15 @@ cargo xtask COMMAND [OPTIONS]
     --log                      print the guest's log
 
   image        build images and print their sizes
-    --board pc|uart            only this one [all]
-    --out DIR                  where to write tinyqga-BOARD.elf [target/images]
+    --board pc|uart|linux      only this one [all]
+    --out DIR                  where to write tinyqga-BOARD.elf, tinyqga-linux [target/images]
 
   test         run every test; installs QEMU where it is missing
     --quick                    without QEMU
     --libvirt                  also under a real libvirt, which it installs
 
   conformance  compare with the real qemu-ga, byte by byte; installs it where it is missing
-    --agent linux|pc|pc-uart   which of ours; pc under QEMU [linux where it exists, else pc]
+    --agent linux|pc|pc-uart   which of ours; pc and pc-uart under QEMU [linux]
     --corpus FILE              recorded exchanges [tests/corpus/qemu-ga-7.2.22.jsonl]
     --random N                 that many generated inputs after the corpus [0]
     --seed S                   where generating starts [1]
