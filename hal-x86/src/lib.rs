@@ -58,7 +58,7 @@
 //! let tsc = Tsc::calibrate(ports, fadt.and_then(|fadt| fadt.pm_timer())).expect("a timer");
 //! let mut clock = WallClock::new(Rtc::new(ports, fadt.and_then(|fadt| fadt.century())), tsc);
 //!
-//! let mut interrupts = Interrupts::new(ports, memory, madt.as_ref(), &gates).expect("APICs");
+//! let interrupts = Interrupts::new(ports, memory, madt.as_ref(), &gates).expect("APICs");
 //! let mut uart = Uart::with_ports(ports, ComPort::Com1).expect("a serial port");
 //! let gsi = madt.map_or_else(|| Gsi::isa(4), |madt| madt.isa(4));
 //! interrupts.enable(gsi).expect("an I/O APIC");

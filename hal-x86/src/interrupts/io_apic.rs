@@ -43,7 +43,7 @@ impl<R: Registers> Redirections<R> {
 
     /// Sends `gsi` to the processor `destination` as `vector`, edge-triggered. False where the
     /// input is another unit's.
-    pub(super) fn enable(&mut self, gsi: Gsi, vector: u8, destination: u8) -> bool {
+    pub(super) fn enable(&self, gsi: Gsi, vector: u8, destination: u8) -> bool {
         let Some(input) =
             gsi.number.checked_sub(self.unit.gsi_base).filter(|&input| input < self.inputs)
         else {

@@ -8,19 +8,22 @@ use crate::interrupts::{InterruptError, SPURIOUS_VECTOR};
 use crate::memory::Registers;
 
 /// Offsets of registers, table 11-1.
-mod register {
-    pub(super) const ID: u64 = 0x20;
-    pub(super) const VERSION: u64 = 0x30;
-    pub(super) const TASK_PRIORITY: u64 = 0x80;
-    pub(super) const END_OF_INTERRUPT: u64 = 0xb0;
-    pub(super) const SPURIOUS: u64 = 0xf0;
-    pub(super) const TIMER: u64 = 0x320;
-    pub(super) const LINT0: u64 = 0x350;
-    pub(super) const ERROR: u64 = 0x370;
+pub(super) mod register {
+    pub(in crate::interrupts) const ID: u64 = 0x20;
+    pub(in crate::interrupts) const VERSION: u64 = 0x30;
+    pub(in crate::interrupts) const TASK_PRIORITY: u64 = 0x80;
+    pub(in crate::interrupts) const END_OF_INTERRUPT: u64 = 0xb0;
+    pub(in crate::interrupts) const SPURIOUS: u64 = 0xf0;
+    pub(in crate::interrupts) const TIMER: u64 = 0x320;
+    pub(in crate::interrupts) const LINT0: u64 = 0x350;
+    pub(in crate::interrupts) const ERROR: u64 = 0x370;
+    pub(in crate::interrupts) const TIMER_INITIAL: u64 = 0x380;
+    pub(in crate::interrupts) const TIMER_COUNT: u64 = 0x390;
+    pub(in crate::interrupts) const TIMER_DIVIDE: u64 = 0x3e0;
 }
 
 const SOFTWARE_ENABLE: u32 = 1 << 8;
-const MASKED: u32 = 1 << 16;
+pub(super) const MASKED: u32 = 1 << 16;
 
 /// Physical address of the registers, after the APIC has been turned on where the firmware has not.
 pub(super) fn base() -> Result<u64, InterruptError> {
@@ -45,19 +48,24 @@ pub(super) fn base() -> Result<u64, InterruptError> {
     Ok(value & ADDRESS)
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LocalApic<R> {
     registers: R,
     base: u64,
 }
 
 impl<R: Registers> LocalApic<R> {
+    /// The one whose registers are at `base`, as it is.
+    pub(super) const fn at(registers: R, base: u64) -> Self {
+        Self { registers, base }
+    }
+
     /// Lets interrupts of every priority through, but none of its own.
     ///
     /// LINT1 is left as the firmware has it: it carries non-maskable interrupts, by which a host
     /// asks a stuck guest to give up.
     pub(super) fn enable(registers: R, base: u64) -> Result<Self, InterruptError> {
-        let apic = Self { registers, base };
+        let apic = Self::at(registers, base);
         if apic.read(register::VERSION) == u32::MAX {
             return Err(InterruptError::NoLocalApic);
         }
@@ -78,11 +86,11 @@ impl<R: Registers> LocalApic<R> {
         self.base + register::END_OF_INTERRUPT
     }
 
-    fn read(&self, offset: u64) -> u32 {
+    pub(super) fn read(&self, offset: u64) -> u32 {
         self.registers.read_u32(self.base + offset)
     }
 
-    fn write(&self, offset: u64, value: u32) {
+    pub(super) fn write(&self, offset: u64, value: u32) {
         self.registers.write_u32(self.base + offset, value);
     }
 }

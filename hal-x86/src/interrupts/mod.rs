@@ -9,10 +9,11 @@
 //! level that stays up does not interrupt again. In return a device must have let its line fall
 //! before the processor sleeps, or its next edge is none.
 //!
-//! The two 8259s of a PC stay masked.
+//! The two 8259s of a PC stay masked. A [`Timer`] wakes the processor where no device will.
 
 mod io_apic;
 mod local_apic;
+mod timer;
 
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,8 @@ use crate::memory::{IdentityMap, Registers};
 use crate::ports::{Hardware, Ports};
 use io_apic::Redirections;
 use local_apic::LocalApic;
+
+pub use timer::Timer;
 
 /// The vector of every device interrupt.
 pub const WAKE_VECTOR: u8 = 0x20;
@@ -136,8 +139,8 @@ impl<R: Registers + Clone> Interrupts<R> {
     /// # Errors
     ///
     /// [`InterruptError::NoInput`] where no I/O APIC has it.
-    pub fn enable(&mut self, gsi: Gsi) -> Result<(), InterruptError> {
-        let mut units = self.io.iter_mut().flatten();
+    pub fn enable(&self, gsi: Gsi) -> Result<(), InterruptError> {
+        let mut units = self.io.iter().flatten();
         if units.any(|unit| unit.enable(gsi, WAKE_VECTOR, self.local.id())) {
             Ok(())
         } else {
@@ -234,7 +237,7 @@ mod tests {
     #[test]
     fn an_input_is_enabled_where_it_exists() {
         let machine = machine();
-        let mut interrupts = Interrupts::with_registers(&&machine, &machine, LOCAL, None).unwrap();
+        let interrupts = Interrupts::with_registers(&&machine, &machine, LOCAL, None).unwrap();
         let before = machine.memory_writes().len();
         interrupts.enable(Gsi::isa(4)).unwrap();
         let expected =
@@ -256,7 +259,7 @@ mod tests {
 
         machine.set_register(LOCAL + 0x20, 0);
         machine.set_register(LOCAL + 0x30, 0x0005_0014);
-        let mut interrupts = Interrupts::with_registers(&&machine, &machine, LOCAL, None).unwrap();
+        let interrupts = Interrupts::with_registers(&&machine, &machine, LOCAL, None).unwrap();
         assert_eq!(interrupts.enable(Gsi::isa(4)), Err(InterruptError::NoInput));
     }
 }
