@@ -4,84 +4,15 @@
 //! takes more than one client.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::net::UnixListener;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{DEADLINE, Process, command, outcome};
-
-/// An agent that listens.
-struct Agent {
-    process: Process,
-    path: PathBuf,
-    _directory: TempDir,
-}
-
-impl Agent {
-    fn start(arguments: &[&str]) -> Self {
-        let directory = TempDir::new().unwrap();
-        let path = directory.path().join("agent.sock");
-        Self::start_at(directory, path, arguments)
-    }
-
-    fn start_at(directory: TempDir, path: PathBuf, arguments: &[&str]) -> Self {
-        let mut command = command();
-        command.args(["-m", "unix-listen", "-p"]).arg(&path).args(arguments);
-        let process = Process::start(&mut command, "listening at");
-        Self { process, path, _directory: directory }
-    }
-
-    fn connect(&self) -> Client {
-        let stream = UnixStream::connect(&self.path).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Client(stream)
-    }
-
-    /// What a client gets that says this, and nothing more, and waits for the end.
-    fn play(&self, request: &str) -> String {
-        let mut client = self.connect();
-        client.say(request);
-        client.finish()
-    }
-
-    fn info(&self) -> Value {
-        serde_json::from_str(&self.play(INFO)).unwrap()
-    }
-}
-
-/// A connection.
-struct Client(UnixStream);
-
-impl Client {
-    fn say(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Reads one line.
-    fn hear(&mut self) -> String {
-        let mut line = vec![];
-        while line.last() != Some(&b'\n') {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap();
-            line.extend(byte);
-        }
-        String::from_utf8(line).unwrap()
-    }
-
-    /// Sends nothing more, and reads what is still to come.
-    fn finish(mut self) -> String {
-        self.0.shutdown(Shutdown::Write).unwrap();
-        let mut rest = String::new();
-        self.0.read_to_string(&mut rest).unwrap();
-        rest
-    }
-}
+use crate::listener::Agent;
+use crate::process::{command, outcome};
 
 const INFO: &str = r#"{"execute": "guest-info"}"#;
 /// So many requests fit in the socket when written at once, and their answers do not.

@@ -117,6 +117,7 @@ impl Files for OpenFiles {
     fn measure(&mut self, handle: Handle, longest: u64) -> Result<Extent, Words> {
         self.ahead = Ahead::default();
         let stream = self.streams.get_mut(handle).ok_or(Words::BAD_DESCRIPTOR)?;
+        stream.end_writing().map_err(words)?;
         if longest > KEPT
             && let Some(left) = stream.known_left().map_err(words)?
             && left > KEPT
@@ -155,5 +156,73 @@ impl Files for OpenFiles {
 
     fn flush(&mut self, handle: Handle) -> Result<(), Words> {
         self.stream(handle)?.flush().map_err(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// What a read gives: as measured, and then in pieces.
+    fn read_all(files: &mut OpenFiles, handle: Handle, longest: u64) -> (Vec<u8>, bool) {
+        let Extent { count, end } = files.measure(handle, longest).unwrap();
+        let mut bytes = vec![0; usize::try_from(count).unwrap()];
+        let mut at = 0;
+        while at < bytes.len() {
+            let piece = (at + 384).min(bytes.len());
+            let read = files.read(handle, &mut bytes[at..piece]).unwrap();
+            assert!(read > 0, "{at} of {count}");
+            at += read;
+        }
+        (bytes, end)
+    }
+
+    #[test]
+    fn reads_of_every_length() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        let mut files = OpenFiles::default();
+        for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 65_536, 65_537, 200_000] {
+            let contents: Vec<u8> = (0..=250).cycle().take(length).collect();
+            fs::write(&path, &contents).unwrap();
+            for first in [0, 1, 100, BLOCK, 65_536, 65_537, 199_999, 1 << 20] {
+                let handle = files.open(path.as_os_str().as_bytes(), OpenMode::READ).unwrap();
+                let (begin, end) = read_all(&mut files, handle, first as u64);
+                assert_eq!(begin, contents[..length.min(first)], "{first} of {length}");
+                assert_eq!(end, first > length, "{first} of {length}");
+                let (rest, end) = read_all(&mut files, handle, 1 << 20);
+                assert_eq!(rest, contents[length.min(first)..], "after {first} of {length}");
+                assert!(end, "after {first} of {length}");
+                assert_eq!(files.close(handle), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn reading_nothing_ends_writing_and_fails_never() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        let mut files = OpenFiles::default();
+        let mode = OpenMode::parse(b"w").unwrap();
+        let handle = files.open(path.as_os_str().as_bytes(), mode).unwrap();
+        assert_eq!(files.write(handle, b"text"), Ok(4));
+        assert_eq!(files.measure(handle, 0), Ok(Extent { count: 0, end: false }));
+        assert_eq!(fs::read(&path).unwrap(), b"text");
+        assert_eq!(files.measure(handle, 1), Err(Words::BAD_DESCRIPTOR));
+    }
+
+    #[test]
+    fn what_is_not_read_to_its_end_is_forgotten() {
+        let mut files = OpenFiles::default();
+        let zero = files.open(b"/dev/zero", OpenMode::READ).unwrap();
+        let null = files.open(b"/dev/null", OpenMode::READ).unwrap();
+        assert_eq!(files.measure(zero, 1000), Ok(Extent { count: 1000, end: false }));
+        assert_eq!(files.measure(null, 1000), Ok(Extent { count: 0, end: true }));
+        assert_eq!(files.read(null, &mut [1]), Ok(0));
     }
 }

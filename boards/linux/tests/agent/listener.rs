@@ -1,0 +1,102 @@
+//! An agent with `--method unix-listen`, and its clients.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{DEADLINE, Process, command};
+
+/// An agent that listens.
+pub(crate) struct Agent {
+    pub(crate) process: Process,
+    path: PathBuf,
+    directory: TempDir,
+}
+
+impl Agent {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("agent.sock");
+        Self::start_at(directory, path, arguments)
+    }
+
+    pub(crate) fn start_at(directory: TempDir, path: PathBuf, arguments: &[&str]) -> Self {
+        let mut command = command();
+        command.current_dir(directory.path());
+        command.args(["-m", "unix-listen", "-p"]).arg(&path).args(arguments);
+        let process = Process::start(&mut command, "listening at");
+        Self { process, path, directory }
+    }
+
+    /// Where it was started.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        let stream = UnixStream::connect(&self.path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Client(stream)
+    }
+
+    /// What a client gets that says this, and nothing more, and waits for the end.
+    pub(crate) fn play(&self, request: &str) -> String {
+        let mut client = self.connect();
+        client.say(request);
+        client.finish()
+    }
+
+    pub(crate) fn info(&self) -> Value {
+        serde_json::from_str(&self.play(r#"{"execute": "guest-info"}"#)).unwrap()
+    }
+}
+
+/// A connection.
+pub(crate) struct Client(pub(crate) UnixStream);
+
+impl Client {
+    pub(crate) fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Reads one line.
+    pub(crate) fn hear(&mut self) -> String {
+        let mut line = vec![];
+        while line.last() != Some(&b'\n') {
+            line.extend(self.hear_bytes(1));
+        }
+        String::from_utf8(line).unwrap()
+    }
+
+    /// Reads so many bytes.
+    pub(crate) fn hear_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Reads one line, the last that was asked for.
+    pub(crate) fn hear_line(&mut self) -> String {
+        let mut line = vec![];
+        let mut chunk = vec![0; 65536];
+        while line.last() != Some(&b'\n') {
+            let count = self.0.read(&mut chunk).unwrap();
+            assert!(count > 0, "the agent is gone");
+            line.extend_from_slice(&chunk[..count]);
+        }
+        String::from_utf8(line).unwrap()
+    }
+
+    /// Sends nothing more, and reads what is still to come.
+    pub(crate) fn finish(mut self) -> String {
+        self.0.shutdown(Shutdown::Write).unwrap();
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
