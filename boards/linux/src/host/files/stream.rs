@@ -28,6 +28,8 @@ pub(super) struct Stream {
     start: usize,
     end: usize,
     is_writing: bool,
+    /// The last thing done was to read, and a seek must come before a write.
+    has_read: bool,
     /// The kernel's position in the file, where it is known; `buffer[..end]` was read before it.
     position: Option<u64>,
 }
@@ -58,6 +60,7 @@ impl Stream {
             start: 0,
             end: 0,
             is_writing: false,
+            has_read: false,
             position: None,
         })
     }
@@ -69,7 +72,12 @@ impl Stream {
             (self.start, self.end) = (0, 0);
             self.end = retry_on_intr(|| read(&self.file, &mut self.buffer[..]))?;
             self.advance(self.end);
+            if self.end == 0 {
+                // glibc does not trust the position here either.
+                self.position = None;
+            }
         }
+        self.has_read = true;
         Ok(&self.buffer[self.start..self.end])
     }
 
@@ -79,6 +87,7 @@ impl Stream {
         (self.start, self.end) = (0, 0);
         let count = retry_on_intr(|| read(&self.file, &mut *blocks))?;
         self.advance(count);
+        self.has_read = true;
         Ok(count)
     }
 
@@ -96,13 +105,9 @@ impl Stream {
         Ok(())
     }
 
-    /// The kernel's position has moved on by reading.
+    /// The kernel's position has moved on.
     fn advance(&mut self, count: usize) {
-        self.position = match count {
-            // glibc too does not trust the position at the end of a file.
-            0 => None,
-            count => self.position.and_then(|position| position.checked_add(count as u64)),
-        };
+        self.position = self.position.and_then(|position| position.checked_add(count as u64));
     }
 
     /// Takes the first `count` bytes of what [`fill`](Self::fill) shows.
@@ -128,6 +133,14 @@ impl Stream {
 
     /// Writes into the buffer, and a full buffer to the file; returns how many bytes it took.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        if self.has_read {
+            match self.seek(SeekFrom::Current(0)) {
+                Ok(_) => {}
+                // It has no position: a pipe, a line.
+                Err(Errno::SPIPE) => self.has_read = false,
+                Err(error) => return Err(error),
+            }
+        }
         if !self.mode.write {
             return Err(Errno::BADF);
         }
@@ -177,6 +190,7 @@ impl Stream {
             Err(error) => return Err(error),
         }
         self.position = None;
+        self.has_read = false;
         if self.is_regular && self.mode.write {
             match fdatasync(&self.file) {
                 // Not a file that is on a disk.
@@ -192,6 +206,12 @@ impl Stream {
     /// Within the buffer this reads nothing, and elsewhere it reads to where the position is,
     /// from the block's begin.
     pub(super) fn seek(&mut self, to: SeekFrom) -> Result<u64, Errno> {
+        let position = self.move_to(to)?;
+        self.has_read = false;
+        Ok(position)
+    }
+
+    fn move_to(&mut self, to: SeekFrom) -> Result<u64, Errno> {
         let was_empty = self.end == 0;
         self.write_back()?;
         let target = match to {

@@ -6,7 +6,7 @@
 mod disks;
 mod mounts;
 
-use std::io;
+use std::os::fd::AsFd;
 
 use agent_core::{DiskAddress, Filesystem, Filesystems, FreezeError, Trim, TrimError, Trimmed};
 use linux_raw_sys::ioctl::{FIFREEZE, FITHAW, FITRIM};
@@ -43,8 +43,8 @@ impl Disks {
 
     /// What is mounted; where that cannot be known, the empty list and a line in the log.
     fn mounts(&self) -> Vec<Mount> {
-        mounts::read().unwrap_or_else(|error: io::Error| {
-            self.log.note(format_args!("cannot read what is mounted: {error}"));
+        mounts::read().unwrap_or_else(|error| {
+            self.log.note(format_args!("cannot read {}: {error}", mounts::TABLE));
             Vec::new()
         })
     }
@@ -72,7 +72,7 @@ impl Disks {
     /// Freezes the last mounted first, as what is mounted last may lie on the others.
     fn freeze(&mut self, selected: &mut dyn FnMut(&[u8]) -> bool) -> Result<u32, FreezeError> {
         let mut frozen = 0;
-        let mounts = self.mounts();
+        let mounts = mounts::read().map_err(no_table)?;
         if !self.dry_run {
             Log::hold();
         }
@@ -117,12 +117,12 @@ impl Disks {
         unsafe { ioctl(&point, request) }
     }
 
-    fn thaw(&mut self) -> u32 {
-        let mounts = self.mounts();
+    fn thaw(&mut self) -> Result<u32, FreezeError> {
+        let mounts = mounts::read().map_err(no_table)?;
         let thawed = self.thaw_all(&mounts);
         Log::release();
         self.log.detail(format_args!("{thawed} file systems thawed"));
-        thawed
+        Ok(thawed)
     }
 
     /// Thaws every file system as often as it is frozen, whoever has frozen it; returns how many
@@ -178,7 +178,12 @@ impl Disks {
     }
 }
 
-fn thaw_once(point: &impl std::os::fd::AsFd) -> Result<(), Errno> {
+/// What is to be frozen or thawed is not known.
+fn no_table(error: Errno) -> FreezeError {
+    FreezeError::Disk { mountpoint: mounts::TABLE, errno: words(error) }
+}
+
+fn thaw_once(point: &impl AsFd) -> Result<(), Errno> {
     // SAFETY: FITHAW takes no argument (linux/fs.h says int, which ioctl_fsthaw ignores).
     let request = unsafe { NoArg::<FITHAW>::new() };
     // SAFETY: The request touches no memory of this process.
@@ -222,7 +227,7 @@ impl Filesystems for Host {
     }
 
     fn thaw(&mut self) -> Result<u32, FreezeError> {
-        Ok(self.disks.thaw())
+        self.disks.thaw()
     }
 
     fn trim(&mut self, minimum: u64, visit: &mut dyn FnMut(&Trim<'_>)) {

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, major, minor, open};
 use rustix::io::Errno;
+
+/// Where the kernel tells it.
+pub(super) const TABLE: &str = "/proc/self/mountinfo";
 
 /// A file system on a block device, mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +32,9 @@ impl Mount {
 
 /// The file systems on block devices, in the order in which they were mounted. Those without a
 /// device are not file systems of a disk, though btrfs has one and does not say so.
-pub(super) fn read() -> io::Result<Vec<Mount>> {
-    let table = fs::read("/proc/self/mountinfo")?;
+pub(super) fn read() -> Result<Vec<Mount>, Errno> {
+    let table =
+        fs::read(TABLE).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     Ok(table.split(|&byte| byte == b'\n').filter_map(|line| parse(line, device_of)).collect())
 }
 
