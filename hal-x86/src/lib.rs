@@ -54,7 +54,7 @@
 //! let fadt = tables.as_ref().and_then(|tables| tables.fadt().ok());
 //! let madt = tables.as_ref().and_then(|tables| tables.madt().ok());
 //!
-//! let mut power = Power::new(ports, memory, tables.as_ref());
+//! let power = Power::new(ports, memory, tables.as_ref());
 //! let tsc = Tsc::calibrate(ports, fadt.and_then(|fadt| fadt.pm_timer())).expect("a timer");
 //! let mut clock = WallClock::new(Rtc::new(ports, fadt.and_then(|fadt| fadt.century())), tsc);
 //!

@@ -65,7 +65,7 @@ impl<P: Ports, R: Registers> Power<P, R> {
     }
 
     /// Switches the machine off. It only returns where that failed.
-    pub fn power_off(&mut self) -> StillOn {
+    pub fn power_off(&self) -> StillOn {
         if let Some((registers, types)) = &self.off {
             registers.enter(*types, &self.ports, &self.registers);
         }
@@ -74,13 +74,13 @@ impl<P: Ports, R: Registers> Power<P, R> {
 
     /// Resets the machine: by the reset register, the chipset, the keyboard controller, and a
     /// triple fault at last.
-    pub fn reset(&mut self) -> ! {
+    pub fn reset(&self) -> ! {
         self.try_reset();
         triple_fault()
     }
 
     /// Every way but the last.
-    fn try_reset(&mut self) {
+    fn try_reset(&self) {
         if let Some(reset) = &self.reset {
             reset.write(&self.ports, &self.registers);
             wait();
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn without_acpi_nothing_can_be_switched_off_and_nothing_is_touched() {
         let machine = Machine::new();
-        let mut power = without_tables(&machine);
+        let power = without_tables(&machine);
         assert!(!power.can_power_off());
         assert_eq!(power.power_off(), StillOn);
         assert!(machine.writes().is_empty());

@@ -123,7 +123,7 @@ impl Registers for &Recorder {
 /// What a power-off writes, checked against what it must.
 fn check_power_off(memory: &Memory, ports: &[(u16, u32)], registers: &[(u64, u32)]) {
     let recorder = Recorder::default();
-    let mut power = Power::new(&recorder, &recorder, Some(&memory.tables()));
+    let power = Power::new(&recorder, &recorder, Some(&memory.tables()));
     assert!(power.can_power_off());
     power.power_off();
     assert_eq!(recorder.ports.take(), ports);

@@ -7,6 +7,8 @@ use agent_core::{Board, Clock, ClockError, Power, PowerError, ShutdownMode, Unix
 use hal_x86::clock::WallClock;
 use hal_x86::rtc::RtcError;
 
+use crate::serve::Served;
+
 /// What an x86 machine can do for the agent.
 #[derive(Debug)]
 pub struct Guest {
@@ -21,9 +23,10 @@ impl Guest {
         let shutdown = Shutdown { can_power_off, requested: None };
         Self { clock: clock.map(RealTimeClock), shutdown }
     }
+}
 
-    /// The shutdown that was asked for and is still to be carried out.
-    pub const fn requested_shutdown(&self) -> Option<ShutdownMode> {
+impl Served for Guest {
+    fn requested_shutdown(&self) -> Option<ShutdownMode> {
         self.shutdown.requested
     }
 }

@@ -5,7 +5,9 @@
 //!   guest        agent_core's capabilities over them
 //! serve          the main loop between a channel and the agent
 //!   line         the channel over a UART
-//! command_line   the choice of a channel by the kernel command line
+//!   watchdog     ends a freeze that the host has forgotten
+//! freezer        file systems with an application's hooks, and the watchdog over them
+//! command_line   what the kernel command line says to the agent
 //! log            log lines, by defmt or not at all
 //! ```
 //!
@@ -16,12 +18,16 @@
 pub mod command_line;
 pub mod log;
 
+mod freezer;
 mod guest;
 mod line;
 mod machine;
 mod serve;
+mod watchdog;
 
+pub use freezer::{FreezeHooks, Freezer, Unready};
 pub use guest::Guest;
 pub use line::Line;
 pub use machine::{Machine, fault, reset};
-pub use serve::{Channel, Platform, serve};
+pub use serve::{Channel, Platform, Served, serve};
+pub use watchdog::{FREEZE_TIMEOUT_MS, Look, Watchdog};

@@ -12,7 +12,7 @@ pub struct Line(Uart);
 
 impl Line {
     /// The UART at `com`, if one answers there and can interrupt.
-    pub fn open(com: ComPort, machine: &mut Machine<'_>) -> Option<Self> {
+    pub fn open(com: ComPort, machine: &Machine<'_>) -> Option<Self> {
         // SAFETY: the machine is the program's, as whoever started it promised, and nothing else
         // drives this port.
         let uart = unsafe { Uart::open(com) }.ok()?;

@@ -3,12 +3,14 @@
 //! What a machine lacks is left out: without ACPI it cannot be switched off, without a CMOS clock
 //! or a timer there is no time. The agent then does not offer what needs it.
 
+use core::cell::OnceCell;
+
 use agent_core::ShutdownMode;
 use hal_x86::acpi::{Gsi, Madt, Tables};
 use hal_x86::clock::WallClock;
 use hal_x86::descriptors;
 use hal_x86::faults::Fault;
-use hal_x86::interrupts::{InterruptError, Interrupts, Message};
+use hal_x86::interrupts::{InterruptError, Interrupts, Message, Timer};
 use hal_x86::memory::{IdentityMap, PhysicalMemory};
 use hal_x86::ports::Hardware;
 use hal_x86::power::{self, Power};
@@ -30,6 +32,8 @@ pub struct Machine<'m> {
     interrupts: Interrupts,
     power: Power,
     ticks_per_ms: u64,
+    /// Measured when it is first needed; many an image never does.
+    timer: OnceCell<Option<Timer>>,
 }
 
 impl<'m> Machine<'m> {
@@ -80,11 +84,12 @@ impl<'m> Machine<'m> {
             clock = None;
         }
         let guest = Guest::new(clock, power.can_power_off());
-        (Self { ports, madt, interrupts, power, ticks_per_ms: hz / 1000 }, guest)
+        let ticks_per_ms = hz / 1000;
+        (Self { ports, madt, interrupts, power, ticks_per_ms, timer: OnceCell::new() }, guest)
     }
 
     /// Idles for good: there is nothing to serve.
-    pub fn rest(&mut self) -> ! {
+    pub fn rest(&self) -> ! {
         loop {
             self.idle();
         }
@@ -100,7 +105,7 @@ impl<'m> Machine<'m> {
     /// # Errors
     ///
     /// No I/O APIC has it.
-    pub fn wake_on_isa(&mut self, irq: u8) -> Result<(), InterruptError> {
+    pub fn wake_on_isa(&self, irq: u8) -> Result<(), InterruptError> {
         let gsi = self.madt.map_or_else(|| Gsi::isa(irq), |madt| madt.isa(irq));
         self.interrupts.enable(gsi)
     }
@@ -110,7 +115,7 @@ impl<'m> Machine<'m> {
     /// # Errors
     ///
     /// No I/O APIC has it.
-    pub fn wake_on(&mut self, gsi: Gsi) -> Result<(), InterruptError> {
+    pub fn wake_on(&self, gsi: Gsi) -> Result<(), InterruptError> {
         self.interrupts.enable(gsi)
     }
 
@@ -121,15 +126,26 @@ impl<'m> Machine<'m> {
 }
 
 impl Platform for Machine<'_> {
-    fn idle(&mut self) {
+    fn idle(&self) {
         self.interrupts.idle();
+    }
+
+    fn idle_for(&self, longest_ms: u64) {
+        let measured = || self.interrupts.timer(&Rdtsc, self.ticks_per_ms);
+        // A timer that does not count would not wake the CPU: then the caller looks again and
+        // again.
+        if let Some(timer) = self.timer.get_or_init(measured) {
+            timer.start(longest_ms);
+            self.interrupts.idle();
+            timer.stop();
+        }
     }
 
     fn uptime_ms(&self) -> u64 {
         Rdtsc.ticks() / self.ticks_per_ms
     }
 
-    fn shut_down(&mut self, mode: ShutdownMode) -> ! {
+    fn shut_down(&self, mode: ShutdownMode) -> ! {
         match mode {
             ShutdownMode::Halt => crate::info!("halt"),
             ShutdownMode::Powerdown => {

@@ -4,10 +4,10 @@
 //! [`Channel::attend`] has looked at it raises an interrupt that is still pending when the CPU
 //! halts, and wakes it at once: nothing is missed, and nothing is polled.
 
-use agent_core::{Agent, Pump, ShutdownMode};
+use agent_core::{Agent, Board, Pump, ShutdownMode};
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 
-use crate::guest::Guest;
+use crate::watchdog::{Look, Watchdog};
 
 /// How long the host is given to take the last replies before a shutdown, ms.
 const DRAIN_MS: u64 = 200;
@@ -31,23 +31,42 @@ pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + Wri
     fn is_drained(&mut self) -> Result<bool, ErrorKind>;
 }
 
+/// What the loop asks of the board, beside what the agent does.
+pub trait Served: Board {
+    /// The shutdown that was asked for and is still to be carried out.
+    fn requested_shutdown(&self) -> Option<ShutdownMode>;
+
+    /// Lets the interrupts of the board's own devices fall, so that those which share a line with
+    /// the channel do not hide its next one.
+    fn attend(&mut self) {}
+
+    /// The watchdog over its file systems, where it has any to freeze.
+    fn watchdog(&mut self) -> Option<&mut Watchdog> {
+        None
+    }
+}
+
 /// What the loop asks of the machine.
 pub trait Platform {
     /// Halts the CPU until the next interrupt.
-    fn idle(&mut self);
+    fn idle(&self);
+
+    /// Halts the CPU until the next interrupt, but for about `longest_ms` at most. It may end
+    /// earlier than either.
+    fn idle_for(&self, longest_ms: u64);
 
     /// Time since some moment in the past, ms.
     fn uptime_ms(&self) -> u64;
 
     /// Carries a shutdown out.
-    fn shut_down(&mut self, mode: ShutdownMode) -> !;
+    fn shut_down(&self, mode: ShutdownMode) -> !;
 }
 
 /// Serves the channel until the guest is shut down.
-pub fn serve<C: Channel>(
+pub fn serve<C: Channel, B: Served>(
     channel: &mut C,
-    agent: &mut Agent<'_, Guest>,
-    platform: &mut impl Platform,
+    agent: &mut Agent<'_, B>,
+    platform: &impl Platform,
 ) -> ! {
     let mut pump = Pump::new();
     loop {
@@ -60,29 +79,49 @@ pub fn serve<C: Channel>(
             drain(&mut pump, channel, agent, platform);
             platform.shut_down(mode);
         }
-        if !moved {
-            platform.idle();
+        let longest_ms = watch(agent, platform);
+        match longest_ms {
+            _ if moved => {}
+            None => platform.idle(),
+            Some(longest_ms) => platform.idle_for(longest_ms),
         }
     }
 }
 
 /// Moves what there is to move; returns whether there was anything.
-fn turn<C: Channel>(
+fn turn<C: Channel, B: Served>(
     pump: &mut Pump,
     channel: &mut C,
-    agent: &mut Agent<'_, Guest>,
+    agent: &mut Agent<'_, B>,
 ) -> Result<bool, ErrorKind> {
+    agent.board_mut().attend();
     let more = channel.attend()?;
     Ok(pump.run(channel, agent)? || more)
+}
+
+/// Ends a freeze that has lasted too long. Returns how long the loop may sleep, where that is not
+/// for ever.
+fn watch<B: Served>(agent: &mut Agent<'_, B>, platform: &impl Platform) -> Option<u64> {
+    let watchdog = agent.board_mut().watchdog().filter(|watchdog| watchdog.is_roused())?;
+    match watchdog.look(platform.uptime_ms()) {
+        Look::Rest => None,
+        Look::Within(longest_ms) => Some(longest_ms),
+        Look::Thaw => {
+            // The board has its own words for why it cannot.
+            let thawed = agent.thaw().is_ok();
+            crate::warning!("the host has forgotten a freeze; thawed: {=bool}", thawed);
+            Some(0)
+        }
+    }
 }
 
 /// Gives the last replies to the host, or gives up.
 ///
 /// Without a timer interrupt there is nothing to sleep on, so this is the one place that polls.
-fn drain<C: Channel>(
+fn drain<C: Channel, B: Served>(
     pump: &mut Pump,
     channel: &mut C,
-    agent: &mut Agent<'_, Guest>,
+    agent: &mut Agent<'_, B>,
     platform: &impl Platform,
 ) {
     let start_ms = platform.uptime_ms();
@@ -100,9 +139,11 @@ fn drain<C: Channel>(
 mod tests {
     use core::cell::Cell;
 
-    use agent_core::Buffers;
+    use agent_core::{Buffers, Filesystems};
 
     use super::*;
+    use crate::freezer::{Freezer, tests::Noting};
+    use crate::guest::Guest;
 
     /// A host's end: what it sends, how much of the answers it takes, and what it has taken.
     #[derive(Default)]
@@ -168,14 +209,18 @@ mod tests {
     struct Clockwork(Cell<u64>);
 
     impl Platform for Clockwork {
-        fn idle(&mut self) {}
+        fn idle(&self) {}
+
+        fn idle_for(&self, longest_ms: u64) {
+            self.0.set(self.0.get() + longest_ms);
+        }
 
         fn uptime_ms(&self) -> u64 {
             self.0.set(self.0.get() + 1);
             self.0.get()
         }
 
-        fn shut_down(&mut self, mode: ShutdownMode) -> ! {
+        fn shut_down(&self, mode: ShutdownMode) -> ! {
             panic!("{mode:?}")
         }
     }
@@ -242,5 +287,85 @@ mod tests {
             let mut host = Host { has_more, ..Host::default() };
             assert_eq!(turn(&mut Pump::new(), &mut host, &mut agent), Ok(has_more));
         }
+    }
+    /// A guest with a file system.
+    struct Storing(Freezer<Noting, Noting>);
+
+    impl Board for Storing {
+        fn filesystems(&mut self) -> Option<&mut dyn Filesystems> {
+            Some(&mut self.0)
+        }
+    }
+
+    impl Served for Storing {
+        fn requested_shutdown(&self) -> Option<ShutdownMode> {
+            None
+        }
+
+        fn watchdog(&mut self) -> Option<&mut Watchdog> {
+            Some(self.0.watchdog_mut())
+        }
+    }
+
+    const FREEZE: &[u8] = b"{\"execute\": \"guest-fsfreeze-freeze\"}\n";
+    const THAW: &[u8] = b"{\"execute\": \"guest-fsfreeze-thaw\"}\n";
+    const TIMEOUT_MS: u64 = 5000;
+
+    /// Has a guest of `noting` frozen by its host, and sleeps as the loop would until it is thawed
+    /// or a minute is over; returns how long that took, and how often the loop slept.
+    fn thawed_after_ms(noting: &Noting, sends: &[u8]) -> Option<(u64, u32)> {
+        let mut buffers: Buffers = Buffers::new();
+        let watchdog = Watchdog::new(TIMEOUT_MS);
+        let freezer = Freezer::new(noting.clone(), noting.clone(), watchdog);
+        let mut agent = Agent::new(Storing(freezer), &mut buffers);
+        let mut host = Host { sends: sends.to_vec(), takes: usize::MAX, ..Host::default() };
+        let mut pump = Pump::new();
+        while turn(&mut pump, &mut host, &mut agent).unwrap() {}
+        assert!(agent.is_frozen());
+        let platform = Clockwork::default();
+        for sleeps in 0.. {
+            let longest_ms = watch(&mut agent, &platform);
+            let now_ms = platform.uptime_ms();
+            if !agent.is_frozen() {
+                return Some((now_ms, sleeps));
+            }
+            if now_ms > 60_000 {
+                break;
+            }
+            platform.idle_for(longest_ms.unwrap());
+        }
+        None
+    }
+
+    #[test]
+    fn a_forgotten_freeze_ends_by_itself() {
+        let noting = Noting::default();
+        let (duration_ms, sleeps) = thawed_after_ms(&noting, FREEZE).unwrap();
+        assert!((TIMEOUT_MS..TIMEOUT_MS + 10).contains(&duration_ms), "{duration_ms}");
+        assert_eq!(sleeps, 1);
+        assert_eq!(*noting.calls.borrow(), ["before", "freeze", "thaw", "after"]);
+    }
+
+    #[test]
+    fn a_freeze_that_cannot_be_ended_is_tried_again_and_again_but_not_all_the_time() {
+        let noting = Noting::default();
+        *noting.refuses.borrow_mut() = Some("thaw");
+        assert_eq!(thawed_after_ms(&noting, FREEZE), None);
+        let thaws = noting.calls.borrow().iter().filter(|&&call| call == "thaw").count();
+        assert!((8..=12).contains(&thaws), "{thaws}");
+    }
+
+    #[test]
+    fn a_guest_that_is_not_frozen_sleeps_for_ever() {
+        let mut buffers: Buffers = Buffers::new();
+        let noting = Noting::default();
+        let freezer = Freezer::new(noting.clone(), noting.clone(), Watchdog::default());
+        let mut agent = Agent::new(Storing(freezer), &mut buffers);
+        assert_eq!(watch(&mut agent, &Clockwork::default()), None);
+        let mut host =
+            Host { sends: [FREEZE, THAW].concat(), takes: usize::MAX, ..Host::default() };
+        while turn(&mut Pump::new(), &mut host, &mut agent).unwrap() {}
+        assert_eq!(watch(&mut agent, &Clockwork::default()), None);
+        assert_eq!(*noting.calls.borrow(), ["before", "freeze", "thaw", "after"]);
     }
 }

@@ -1,22 +1,18 @@
 //! The agent as an image for QEMU's pc, q35 and microvm machines
 //!
 //! One image for all of them: what the machine has is found at run time. The agent listens at the
-//! virtio port `org.qemu.guest_agent.0`, or at a UART ([`search`] says which).
+//! virtio port `org.qemu.guest_agent.0`, or at a UART ([`pc::search`] says which).
 
 #![no_std]
 #![no_main]
 
-mod dma;
-mod port;
-mod search;
-
 use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
+use hal_virtio::dma::{Memory, Pages, Pool};
 use hal_x86::acpi::Tables;
 use machine::{Machine, error, info, serve};
+use pc::{DMA_PAGES, Devices, Place, search};
 use static_cell::ConstStaticCell;
-
-use crate::search::{Place, Search};
 
 boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
 critical_section::set_impl!(hal_x86::critical_section::SingleCore);
@@ -30,21 +26,35 @@ const REPLY: usize = 8 * 1024;
 
 static BUFFERS: ConstStaticCell<Buffers<REQUEST, REPLY>> = ConstStaticCell::new(Buffers::new());
 
+/// The memory that the console's device reads and writes.
+static POOL: Pool<DMA_PAGES> = Pool::new();
+
+/// The image's pool.
+#[derive(Debug)]
+enum Dma {}
+
+// SAFETY: the image is mapped one to one, all of it lies in the machine's memory, and without an
+// IOMMU (or with one that was left as the firmware had it) devices reach all of that by the same
+// addresses.
+unsafe impl Memory for Dma {
+    fn pool() -> &'static dyn Pages {
+        &POOL
+    }
+}
+
 fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     info!("tinyqga {=str} for pc", env!("CARGO_PKG_VERSION"));
     let tables = Tables::find(memory, start.rsdp()).ok();
     // SAFETY: this is the first thing that the image does, and boot has made the page tables.
-    let (mut machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
+    let (machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
     let mut agent = Agent::new(guest, BUFFERS.take());
-    let mut place = Place::new();
-    let search =
-        Search { machine: &mut machine, memory, tables: tables.as_ref(), start, place: &mut place };
-    search.run();
+    let mut place = Place::<Dma>::new();
+    search(&Devices::new(&machine, memory, tables.as_ref(), start), &mut place);
     if let Some(port) = &mut place.port {
-        serve(port, &mut agent, &mut machine);
+        serve(port, &mut agent, &machine);
     }
     if let Some(line) = &mut place.line {
-        serve(line, &mut agent, &mut machine);
+        serve(line, &mut agent, &machine);
     }
     error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
     machine.rest()

@@ -4,41 +4,46 @@
 //! plugged in again, a console that has failed and is started anew.
 
 use embedded_io::{Error as _, ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
-use hal_virtio::console::{Console, Error, Event, Port, PortId};
-use hal_virtio::dma::IdentityHal;
+use hal_virtio::console::{Console, Error, Event, Port, PortId, dma_pages};
+use hal_virtio::dma::{IdentityHal, Memory};
 use hal_virtio::transport::AnyTransport;
 use machine::{Channel, error, info, warning};
-
-use crate::dma::Dma;
 
 /// The name that clients look for.
 const NAME: &str = "org.qemu.guest_agent.0";
 
 /// Ports that can be used, by number: QEMU counts from 1, and libvirt adds some of its own.
-pub(crate) const PORTS: usize = 8;
+const PORTS: usize = 8;
 /// Receive and transmit buffers of a port, of 4 KiB each.
-pub(crate) const RECEIVE: usize = 4;
-pub(crate) const TRANSMIT: usize = 4;
+const RECEIVE: usize = 4;
+const TRANSMIT: usize = 4;
+
+/// Enough for one console with one port open: consoles are looked at one after another.
+pub const DMA_PAGES: usize = dma_pages(PORTS, RECEIVE, TRANSMIT, 1);
 
 /// How long the device is given to go on announcing ports, and to announce all of them, ms.
 const QUIET_MS: u64 = 100;
 const ANNOUNCEMENT_MS: u64 = 1000;
 
-type Device = Console<IdentityHal<Dma>, AnyTransport, PORTS, RECEIVE, TRANSMIT>;
+type Device<M> = Console<IdentityHal<M>, AnyTransport, PORTS, RECEIVE, TRANSMIT>;
 
 /// A console, and the agent's port of it while there is one.
 #[derive(Debug)]
-pub(crate) struct AgentPort {
-    console: Device,
+pub struct AgentPort<M: Memory> {
+    console: Device<M>,
     port: Option<PortId>,
 }
 
-impl AgentPort {
+impl<M: Memory> AgentPort<M> {
     /// Starts the console behind `transport` and looks for the agent's port on it. If it is there,
     /// `place` holds both.
     ///
     /// The value is large, so it is made where it stays.
-    pub(crate) fn find(
+    ///
+    /// # Errors
+    ///
+    /// The console does not work.
+    pub fn find(
         place: &mut Option<Self>,
         transport: AnyTransport,
         uptime_ms: impl Fn() -> u64,
@@ -61,7 +66,7 @@ impl AgentPort {
     }
 
     /// How the device's interrupts arrive is the transport's to tell.
-    pub(crate) fn transport(&self) -> &AnyTransport {
+    pub fn transport(&self) -> &AnyTransport {
         self.console.transport()
     }
 
@@ -101,7 +106,7 @@ impl AgentPort {
         &mut self,
         absent: V,
         use_it: impl FnOnce(
-            &mut Port<'_, IdentityHal<Dma>, AnyTransport, RECEIVE, TRANSMIT>,
+            &mut Port<'_, IdentityHal<M>, AnyTransport, RECEIVE, TRANSMIT>,
         ) -> Result<V, Error>,
     ) -> Result<V, ErrorKind> {
         let Some(id) = self.port else { return Ok(absent) };
@@ -109,7 +114,7 @@ impl AgentPort {
     }
 }
 
-impl Channel for AgentPort {
+impl<M: Memory> Channel for AgentPort<M> {
     fn attend(&mut self) -> Result<bool, ErrorKind> {
         self.take_event()
             .or_else(|failure| {
@@ -130,29 +135,29 @@ impl Channel for AgentPort {
     }
 }
 
-impl ErrorType for AgentPort {
+impl<M: Memory> ErrorType for AgentPort<M> {
     type Error = ErrorKind;
 }
 
-impl ReadReady for AgentPort {
+impl<M: Memory> ReadReady for AgentPort<M> {
     fn read_ready(&mut self) -> Result<bool, ErrorKind> {
         self.with(false, |port| port.read_ready())
     }
 }
 
-impl Read for AgentPort {
+impl<M: Memory> Read for AgentPort<M> {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
         self.with(0, |port| port.read(bytes))
     }
 }
 
-impl WriteReady for AgentPort {
+impl<M: Memory> WriteReady for AgentPort<M> {
     fn write_ready(&mut self) -> Result<bool, ErrorKind> {
         self.with(false, |port| port.write_ready())
     }
 }
 
-impl Write for AgentPort {
+impl<M: Memory> Write for AgentPort<M> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         self.with(0, |port| port.write(bytes))
     }

@@ -29,11 +29,11 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     info!("tinyqga {=str} for a UART", env!("CARGO_PKG_VERSION"));
     let tables = Tables::find(memory, start.rsdp()).ok();
     // SAFETY: this is the first thing that the image does, and boot has made the page tables.
-    let (mut machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
+    let (machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
     let mut agent = Agent::new(guest, BUFFERS.take());
-    let Some(mut line) = Line::open(ComPort::Com1, &mut machine) else {
+    let Some(mut line) = Line::open(ComPort::Com1, &machine) else {
         error!("no UART at COM1");
         machine.rest();
     };
-    serve(&mut line, &mut agent, &mut machine)
+    serve(&mut line, &mut agent, &machine)
 }
