@@ -2,7 +2,7 @@
 //!
 //! A [`Device`] does nothing by itself. Tests say what it does and when, right or wrong.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ptr;
 use core::sync::atomic::{AtomicU16, Ordering};
 use std::collections::BTreeMap;
@@ -48,6 +48,8 @@ pub(crate) struct Device {
     resetting: Option<u32>,
     pub(crate) queue_count: u16,
     pub(crate) configuration: Vec<u8>,
+    /// Looks at the configuration's generation that find another one each time.
+    pub(crate) unsettled_looks: Cell<u32>,
     pub(crate) interrupt: InterruptStatus,
     /// Queues that the driver has notified, in order, the device being started or not.
     pub(crate) notified: Vec<u16>,
@@ -89,6 +91,7 @@ impl Device {
             resetting: None,
             queue_count,
             configuration: Vec::new(),
+            unsettled_looks: Cell::new(0),
             interrupt: InterruptStatus::empty(),
             notified: Vec::new(),
             statuses: Vec::new(),
@@ -116,6 +119,13 @@ impl Device {
 
     /// Takes a buffer from a queue.
     pub(crate) fn take(&mut self, index: u16) -> Option<Buffer> {
+        let chain = self.take_chain(index)?;
+        let [buffer] = chain[..] else { panic!("chained") };
+        Some(buffer)
+    }
+
+    /// Takes a chain of buffers from a queue. The token of the first stands for all.
+    pub(crate) fn take_chain(&mut self, index: u16) -> Option<Vec<Buffer>> {
         if self.is_scribbled
             || self.available(index) == 0
             || !self.status.contains(DeviceStatus::DRIVER_OK)
@@ -124,19 +134,27 @@ impl Device {
         }
         let queue = self.queues.get_mut(&index)?;
         let place = u64::from(queue.taken % queue.size);
-        let token = halfword(queue.available + 4 + 2 * place).load(Ordering::Relaxed);
+        let mut token = halfword(queue.available + 4 + 2 * place).load(Ordering::Relaxed);
         queue.taken = queue.taken.wrapping_add(1);
-        let descriptor = queue.descriptors + 16 * u64::from(token);
-        let flags = halfword(descriptor + 12).load(Ordering::Relaxed);
-        assert_eq!(flags & !2, 0, "neither chained nor indirect");
-        let mut fields = [0; 12];
-        read_bytes(descriptor, &mut fields);
-        Some(Buffer {
-            token,
-            address: u64::from_le_bytes(fields[..8].try_into().unwrap()),
-            len: u32::from_le_bytes(fields[8..].try_into().unwrap()),
-            is_writable: flags & 2 != 0,
-        })
+        let mut chain = Vec::new();
+        loop {
+            let descriptor = queue.descriptors + 16 * u64::from(token);
+            let flags = halfword(descriptor + 12).load(Ordering::Relaxed);
+            assert_eq!(flags & !0b11, 0, "not indirect");
+            let mut fields = [0; 12];
+            read_bytes(descriptor, &mut fields);
+            chain.push(Buffer {
+                token,
+                address: u64::from_le_bytes(fields[..8].try_into().unwrap()),
+                len: u32::from_le_bytes(fields[8..].try_into().unwrap()),
+                is_writable: flags & 2 != 0,
+            });
+            if flags & 1 == 0 {
+                return Some(chain);
+            }
+            assert!(chain.len() < usize::from(queue.size), "circular");
+            token = halfword(descriptor + 14).load(Ordering::Relaxed);
+        }
     }
 
     /// Overwrites a halfword of the part of a queue that the device writes, or of the parts that it should not; what it
@@ -167,9 +185,7 @@ impl Device {
     /// What the driver sent, a buffer's worth, which is returned at once.
     pub(crate) fn receive(&mut self, index: u16) -> Option<Vec<u8>> {
         let buffer = self.take(index)?;
-        assert!(!buffer.is_writable);
-        let mut bytes = std::vec![0; buffer.len as usize];
-        read_bytes(buffer.address, &mut bytes);
+        let bytes = buffer.read();
         self.give_back(index, buffer.token.into(), 0);
         Some(bytes)
     }
@@ -189,12 +205,26 @@ impl Device {
         let Some(buffer) = self.take(index) else {
             return false;
         };
-        assert!(buffer.is_writable);
-        // As QEMU does, what does not fit is cut.
-        let fitting = bytes.len().min(buffer.len as usize);
-        write_bytes(buffer.address, &bytes[..fitting]);
+        buffer.write(bytes);
         self.give_back(index, buffer.token.into(), len);
         true
+    }
+}
+
+impl Buffer {
+    /// What the driver wrote.
+    pub(crate) fn read(&self) -> Vec<u8> {
+        assert!(!self.is_writable);
+        let mut bytes = std::vec![0; self.len as usize];
+        read_bytes(self.address, &mut bytes);
+        bytes
+    }
+
+    /// Writes for the driver. As QEMU does, what does not fit is cut.
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        assert!(self.is_writable);
+        let fitting = bytes.len().min(self.len as usize);
+        write_bytes(self.address, &bytes[..fitting]);
     }
 }
 
@@ -239,7 +269,9 @@ impl Transport for FakeTransport {
             device.queues.clear();
             device.is_scribbled = false;
             device.interrupt = InterruptStatus::empty();
-            device.resetting = Some(device.reset_reads.unwrap_or(u32::MAX));
+            // One that has been reset already is done at once.
+            device.resetting =
+                (!device.status.is_empty()).then(|| device.reset_reads.unwrap_or(u32::MAX));
         } else {
             let refused = if device.refuses_features {
                 DeviceStatus::FEATURES_OK
@@ -287,7 +319,8 @@ impl Transport for FakeTransport {
     }
 
     fn read_config_generation(&self) -> u32 {
-        0
+        let looks = &self.0.borrow().unsettled_looks;
+        looks.replace(looks.get().saturating_sub(1))
     }
 
     fn read_config_space<V: FromBytes + IntoBytes>(&self, offset: usize) -> Result<V, Error> {
@@ -302,6 +335,22 @@ impl Transport for FakeTransport {
         _value: V,
     ) -> Result<(), Error> {
         Err(Error::Unsupported)
+    }
+}
+
+/// Numbers that are the same in every run (xorshift64*).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u32 {
+        u32::try_from((self.next() >> 32) % bound).unwrap()
     }
 }
 

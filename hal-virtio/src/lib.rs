@@ -1,10 +1,12 @@
 //! virtio devices for guests without an operating system or a heap
 //!
 //! A driver for the **multiport virtio console** (virtio 1.2 §5.3), QEMU's `virtio-serial`: named channels of bytes
-//! between guest and host, several over one device, plugged and unplugged at run time. And what it takes to get there:
+//! between guest and host, several over one device, plugged and unplugged at run time. One for the **block device**
+//! (§5.2), a disk. And what it takes to get there:
 //!
 //! ```text
 //! console            named ports as embedded_io channels that never wait
+//! block              a disk's sectors: requests that never wait, and calls that wait as the program says
 //!   device           reset, feature negotiation, start
 //!     pci            finding a device behind any bridge, its registers, MSI-X
 //!     mmio           the look before a transport over memory-mapped registers, versions 1 and 2
@@ -30,7 +32,7 @@
 //! All that the host can write: capabilities and base address registers, queue sizes and notification offsets, used
 //! rings, lengths, control messages, names. Nothing of it leads to a panic, to memory outside the buffers, or to a loop
 //! without a bound; a device that breaks the rules of its queues is reported as
-//! [`Error::Misbehaved`](console::Error::Misbehaved) and can be restarted. Bytes are copied out of shared memory once,
+//! `Misbehaved` and can be restarted. Bytes are copied out of shared memory once,
 //! before anybody looks at them.
 //!
 //! # Example
@@ -97,6 +99,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod block;
 pub mod console;
 pub mod device;
 pub mod dma;

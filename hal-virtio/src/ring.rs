@@ -2,7 +2,8 @@
 //!
 //! `virtio_drivers::VirtQueue` does the layout and the index arithmetic. It leaves to its caller what a hostile device
 //! can make of them: which buffer a returned descriptor stands for, whether it was ever given, how long it is, and that
-//! nobody touches a buffer while the device has it. Every driver of this crate uses queues through [`Ring`] only.
+//! nobody touches a buffer while the device has it. Drivers of this crate use queues through [`Ring`] only, but for
+//! [`block`](crate::block), whose requests are chains of descriptors.
 
 use core::ptr::NonNull;
 

@@ -8,7 +8,7 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 
 use super::*;
 use crate::device::SetupError;
-use crate::fake::{Device, FakeTransport, dma};
+use crate::fake::{Device, FakeTransport, Random, dma};
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus};
 
 const AGENT: &str = "org.qemu.guest_agent.0";
@@ -605,22 +605,6 @@ fn survives_a_device_that_does_anything() {
     }
     assert!(failures > 100, "the device has broken too few rules: {failures}");
     assert_eq!(POOL.free_pages(), 64);
-}
-
-/// Numbers that are the same in every run (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, bound: u64) -> u32 {
-        u32::try_from((self.next() >> 32) % bound).unwrap()
-    }
 }
 
 fn halfword(value: u32) -> u16 {
