@@ -1,8 +1,9 @@
 //! Tells the boards' build scripts how an image is linked
 //!
 //! A dependency cannot set linker arguments for its dependents, but it can hand them over: each
-//! board's `build.rs` reads `DEP_BOOT_LINK_ARGS` and passes them on for its own program. Nothing is
-//! set for the rest of the workspace, so that host programs and tests are linked as ever.
+//! board's `build.rs` reads `DEP_BOOT_LINK_ARGS` and passes them on for its own program, or
+//! `DEP_BOOT_LINK_ARGS_LARGE` where that is not meant for 2 MiB of memory. Nothing is set for the
+//! rest of the workspace, so that host programs and tests are linked as ever.
 
 use std::env;
 use std::path::Path;
@@ -26,15 +27,16 @@ fn main() {
         println!("cargo::rustc-cfg=small");
         linker.push("--defsym=SMALL=1");
     }
-    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        // Here rustc calls the linker itself.
-        arguments.push("--no-pie".into());
-        arguments.extend(linker.into_iter().map(String::from));
-    } else {
-        // Here it calls the C compiler, which must leave out everything that makes a Linux process.
-        arguments.extend(["-nostartfiles", "-nostdlib", "-static", "-no-pie"].map(String::from));
-        arguments.extend(linker.into_iter().map(|argument| format!("-Wl,{argument}")));
-    }
+    // Where rustc calls the C compiler to link, that must leave out everything that makes a Linux
+    // process.
+    let (compiler, prefix) = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        Ok("none") => (&["--no-pie"][..], ""),
+        _ => (&["-nostartfiles", "-nostdlib", "-static", "-no-pie"][..], "-Wl,"),
+    };
+    arguments.extend(compiler.iter().map(|&argument| argument.into()));
+    arguments.extend(linker.iter().map(|argument| format!("{prefix}{argument}")));
     // Joined by the separator that cargo itself uses for lists of flags: paths may hold spaces.
     println!("cargo::metadata=link_args={}", arguments.join("\u{1f}"));
+    arguments.push(format!("{prefix}--defsym=LARGE=1"));
+    println!("cargo::metadata=link_args_large={}", arguments.join("\u{1f}"));
 }

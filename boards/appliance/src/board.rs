@@ -1,0 +1,50 @@
+//! What an appliance can do for the agent: what a PC can, and files
+
+use agent_core::{Board, Clock, Files, Filesystems, Power, ShutdownMode};
+use machine::{Freezer, Guest, Served, Watchdog};
+
+use crate::storage::Storage;
+
+/// The guest's capabilities.
+#[derive(Debug)]
+pub(crate) struct Appliance {
+    guest: Guest,
+    storage: Freezer<Storage>,
+}
+
+impl Appliance {
+    /// A guest with the files of `storage`, which may be frozen for so long.
+    pub(crate) fn new(guest: Guest, storage: Storage, freeze_timeout_ms: u64) -> Self {
+        // An application's `FreezeHooks` stand here instead of `()`.
+        let storage = Freezer::new(storage, (), Watchdog::new(freeze_timeout_ms));
+        Self { guest, storage }
+    }
+}
+
+impl Board for Appliance {
+    fn clock(&mut self) -> Option<&mut dyn Clock> {
+        self.guest.clock()
+    }
+
+    fn files(&mut self) -> Option<&mut dyn Files> {
+        Some(self.storage.filesystems_mut().files())
+    }
+
+    fn filesystems(&mut self) -> Option<&mut dyn Filesystems> {
+        Some(&mut self.storage)
+    }
+
+    fn power(&mut self) -> Option<&mut dyn Power> {
+        self.guest.power()
+    }
+}
+
+impl Served for Appliance {
+    fn requested_shutdown(&self) -> Option<ShutdownMode> {
+        self.guest.requested_shutdown()
+    }
+
+    fn watchdog(&mut self) -> Option<&mut Watchdog> {
+        Some(self.storage.watchdog_mut())
+    }
+}

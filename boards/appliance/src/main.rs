@@ -1,0 +1,91 @@
+//! The agent in an appliance: the pc image with files
+//!
+//! ```text
+//! main        memory, the search for a disk and for the channel, the main loop
+//!   board     what the guest can do: the pc image's capabilities, and files
+//!     storage the file system at /
+//! ```
+//!
+//! There is no application in it. One that is built around it puts its hooks where
+//! [`board::Appliance::new`] has none, and reads and writes the same files.
+
+#![no_std]
+#![no_main]
+
+mod board;
+mod storage;
+
+use agent_core::{Agent, Buffers};
+use boot::{Outside, StartInfo};
+use hal_virtio::dma::{Memory, Pages, Pool};
+use hal_x86::acpi::Tables;
+use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve, warning};
+use pc::{DMA_PAGES, Devices, Place, search};
+use static_cell::ConstStaticCell;
+
+use crate::board::Appliance;
+use crate::storage::{RAM_BLOCKS, RAM_NODES, Storage};
+
+boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
+critical_section::set_impl!(hal_x86::critical_section::SingleCore);
+
+/// Unoptimised code keeps each value of an expression in a place of its own.
+const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 } else { 64 } * 1024;
+
+/// Bytes of the longest request: 64 KiB of a file's content as Proxmox VE and Ansible send it, in
+/// base64 with a line feed, as two characters, after every 76 of them; and the rest of the request.
+const REQUEST: usize = 96 * 1024;
+/// Twice the bytes of the longest result. What is read from files is not limited by it.
+const REPLY: usize = 16 * 1024;
+
+static BUFFERS: ConstStaticCell<Buffers<REQUEST, REPLY>> = ConstStaticCell::new(Buffers::new());
+static ARENA: ConstStaticCell<ramfs::Arena<RAM_BLOCKS, RAM_NODES>> =
+    ConstStaticCell::new(ramfs::Arena::new());
+
+/// The memory that devices read and write.
+static POOL: Pool<DMA_PAGES> = Pool::new();
+
+/// The image's pool.
+#[derive(Debug)]
+enum Dma {}
+
+// SAFETY: the image is mapped one to one, all of it lies in the machine's memory, and without an
+// IOMMU (or with one that was left as the firmware had it) devices reach all of that by the same
+// addresses.
+unsafe impl Memory for Dma {
+    fn pool() -> &'static dyn Pages {
+        &POOL
+    }
+}
+
+fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
+    info!("tinyqga {=str} for an appliance", env!("CARGO_PKG_VERSION"));
+    let tables = Tables::find(memory, start.rsdp()).ok();
+    // SAFETY: this is the first thing that the image does, and boot has made the page tables.
+    let (machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
+    let devices = Devices::new(&machine, memory, tables.as_ref(), start);
+
+    let storage = Storage::in_memory(ARENA.take());
+    let board = Appliance::new(guest, storage, freeze_timeout_ms(start));
+    let mut agent = Agent::new(board, BUFFERS.take());
+
+    let mut place = Place::<Dma>::new();
+    search(&devices, &mut place);
+    if let Some(port) = &mut place.port {
+        serve(port, &mut agent, &machine);
+    }
+    if let Some(line) = &mut place.line {
+        serve(line, &mut agent, &machine);
+    }
+    error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
+    machine.rest()
+}
+
+/// How long a freeze may last.
+fn freeze_timeout_ms(start: &StartInfo<'_>) -> u64 {
+    let told = command_line::freeze_timeout_ms(start.command_line()).unwrap_or_else(|wrong| {
+        warning!("agent.freeze_timeout={=[u8]:a} on the command line: not 1 to 3600", wrong.0);
+        None
+    });
+    told.unwrap_or(FREEZE_TIMEOUT_MS)
+}
