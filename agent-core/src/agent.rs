@@ -1,8 +1,8 @@
 //! The agent: bytes in, bytes out.
 
 use crate::{
-    capability::{Board, Errno, Filesystems, FreezeError},
-    command::{self, State},
+    capability::{Board, Errno, FreezeError},
+    command::{self, State, filesystem::thaw_all},
     error::Error,
     limits::Buffers,
     policy::Policy,
@@ -78,11 +78,11 @@ impl<'b, B: Board> Agent<'b, B> {
     ///
     /// # Errors
     ///
-    /// What the board answers; they are still frozen then.
+    /// What the board answers: [`FreezeError::Hook`] after the thaw, and with
+    /// [`FreezeError::Disk`] they are still frozen.
     pub fn thaw(&mut self) -> Result<u32, FreezeError> {
-        let thawed = self.board.filesystems().map_or(Ok(0), Filesystems::thaw)?;
-        self.frozen = false;
-        Ok(thawed)
+        let Self { board, frozen, .. } = self;
+        board.filesystems().map_or(Ok(0), |filesystems| thaw_all(filesystems, frozen))
     }
 
     /// Takes bytes from the host and answers the requests in them; returns how many it took.

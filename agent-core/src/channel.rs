@@ -29,7 +29,8 @@ impl Pump {
     ///
     /// # Errors
     ///
-    /// What the channel answers. Nothing is lost by it: what was not sent is still pending.
+    /// What the channel answers. Nothing is lost or done twice by it: what was not sent is still
+    /// pending, and what was not read has not been taken.
     pub fn run<C, B>(&mut self, channel: &mut C, agent: &mut Agent<'_, B>) -> Result<bool, C::Error>
     where
         C: Read + ReadReady + Write + WriteReady,
@@ -37,9 +38,9 @@ impl Pump {
     {
         let mut moved = false;
         if self.start == self.end && channel.read_ready()? {
-            self.start = 0;
-            self.end = channel.read(&mut self.chunk)?.min(CHUNK);
-            moved |= self.end > 0;
+            let count = channel.read(&mut self.chunk)?.min(CHUNK);
+            (self.start, self.end) = (0, count);
+            moved |= count > 0;
         }
         let taken = agent.receive(self.chunk.get(self.start..self.end).unwrap_or_default());
         self.start = self.start.saturating_add(taken).min(self.end);

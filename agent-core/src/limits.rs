@@ -10,7 +10,9 @@ const SMALLEST_REQUEST: usize = 256;
 /// The memory of an [`Agent`](crate::Agent), usually a `static`.
 ///
 /// * `REQUEST`: bytes of the longest message that is taken, white space not counted. A longer one
-///   is answered with an error and skipped. At least 256; default 4096.
+///   is answered with an error and skipped. At least 256; default 4096. The time that one message
+///   takes grows with the square of the members of one object, so it should not be larger than
+///   what clients send.
 /// * `REPLY`: twice the bytes of the longest result that a command can return, so that one reply
 ///   can wait there while the next is written. Echoed text and file contents are not limited by
 ///   it. At least what `guest-info` needs for every command there is; default 8192.

@@ -70,6 +70,30 @@ fn a_message_that_is_too_long_is_skipped_to_its_end() {
 }
 
 #[test]
+fn no_byte_at_the_limit_upsets_what_follows() {
+    // Whatever the byte is that does not fit, each of these is one message.
+    let messages: [fn(&str) -> String; 7] = [
+        |x| format!(r#"{{"execute":"guest-ping","id":"{x}"}}"#),
+        |x| format!(r#"{{"id":"{x}","execute":"guest-ping"}}"#),
+        |x| format!(r#"["{x}"]"#),
+        |x| format!(r#""{x}""#),
+        |x| format!(r#"{{"a":"{x}","b":[[[[[[[[[[]]]]]]]]]]}}"#),
+        |x| format!(r#"{{"a":"{x}","b":{{"c":{{"d":[1,2,3]}}}},"e":true}}"#),
+        |x| format!(r#"{{1:2,"a":"{x}","b":[[{{}}]]}}"#),
+    ];
+    for message in messages {
+        for length in 950..1060 {
+            let message = message(&"x".repeat(length));
+            let output = replies(&format!("{message}{{\"execute\":\"guest-ping\"}} {message}"));
+            let lines: Vec<_> = output.split_inclusive('\n').collect();
+            assert_eq!(lines.len(), 3, "{length}: {message}\n{output}");
+            assert_eq!(lines[1], PING, "{length}: {message}\n{output}");
+            assert_eq!(lines[0], lines[2], "{length}: {message}\n{output}");
+        }
+    }
+}
+
+#[test]
 fn every_bad_byte_behind_the_limit_is_answered() {
     let stray =
         "{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON parse error, stray '@'\"}}\n";

@@ -30,7 +30,7 @@ pub trait Files {
     ///
     /// The reply to a read says how much it holds before it holds it, and is sent piece by piece.
     /// So what can go wrong should go wrong here: an implementation over a disk reads the sectors
-    /// once to see that they can be read.
+    /// once to see that they can be read. It is the one call whose work grows with what is asked for.
     ///
     /// # Errors
     ///

@@ -21,7 +21,7 @@ pub trait Filesystems {
     fn freeze(&mut self, selected: &mut dyn FnMut(&[u8]) -> bool) -> Result<u32, FreezeError>;
 
     /// Thaws what is frozen; returns how many file systems that were. The application's hook runs
-    /// last. Legal when nothing is frozen.
+    /// last: when it fails, with [`FreezeError::Hook`], they are thawed. Legal when nothing is frozen.
     ///
     /// # Errors
     ///

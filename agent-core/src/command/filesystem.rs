@@ -2,7 +2,10 @@
 
 use super::{Call, Command, Field, Needs, Response, Type};
 use crate::{
-    capability::{Board, DiskAddress, Errno, Filesystem, PciAddress, Trim, TrimError, Trimmed},
+    capability::{
+        Board, DiskAddress, Errno, Filesystem, Filesystems, FreezeError, PciAddress, Trim,
+        TrimError, Trimmed,
+    },
     error::{Error, FileError},
     wire::ReplyWriter,
 };
@@ -51,10 +54,23 @@ pub(super) fn freeze<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> 
 
 /// Thaws what is frozen; returns how many file systems that were.
 pub(super) fn thaw<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
-    let thawed = call.filesystems()?.thaw().map_err(FileError::Thaw)?;
-    *call.state.frozen = false;
+    let thawed = thaw_all(call.board.filesystems().ok_or(Error::Unsupported)?, call.state.frozen)
+        .map_err(FileError::Thaw)?;
     call.reply.unsigned(thawed.into());
     Ok(())
+}
+
+/// Thaws what is frozen, and takes note of it. When only the application's hook fails, which comes
+/// last, the file systems are thawed all the same.
+pub(crate) fn thaw_all(
+    filesystems: &mut dyn Filesystems,
+    frozen: &mut bool,
+) -> Result<u32, FreezeError> {
+    let thawed = filesystems.thaw();
+    if matches!(thawed, Ok(_) | Err(FreezeError::Hook)) {
+        *frozen = false;
+    }
+    thawed
 }
 
 /// Gives free space back to the disks. What fails is told for each file system by itself.

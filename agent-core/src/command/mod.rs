@@ -4,7 +4,7 @@
 
 mod arguments;
 mod file;
-mod filesystem;
+pub(crate) mod filesystem;
 mod info;
 mod power;
 mod sync;
@@ -219,11 +219,11 @@ fn run<B: Board>(
     let Some((command, handler)) = find(board, request.execute.bytes()) else {
         return Err(Error::NotFound(request.execute.span()));
     };
+    if *state.frozen && !command.while_frozen {
+        return Err(Error::Frozen(request.execute.span()));
+    }
     if !state.policy.allows(command.name) {
         return Err(Error::Disabled(request.execute.span()));
-    }
-    if !state.enables(command) {
-        return Err(Error::Frozen(request.execute.span()));
     }
     let arguments = Arguments::check(request.arguments, command.arguments)?;
 

@@ -147,7 +147,12 @@ impl<'b> Message<'b> {
         match step {
             Step::Skip => None,
             Step::Append => self.append(&[byte]),
-            Step::Complete(token) => self.append(&[byte]).or_else(|| self.token(token)),
+            Step::Complete(token) => {
+                let too_long = self.append(&[byte]);
+                // It counts even where it is the byte that does not fit; then there is only the
+                // nesting limit to add.
+                self.token(token).or(too_long)
+            }
             Step::Ended(token) => self.token(token),
             Step::Stray => Some(self.stray(byte)),
         }
@@ -354,11 +359,16 @@ impl<'b> Message<'b> {
         let mut place = item;
         for member in value::members(self.bytes, self.innermost(), item) {
             let other = member.key.of(self.bytes);
+            let other_order = bucket(other);
+            if other_order >= order {
+                place = place.min(member.start());
+            }
+            if other_order > order {
+                // Nor can a duplicate come any more.
+                break;
+            }
             if other == key {
                 return Err(SyntaxError::DuplicateKey.into());
-            }
-            if place == item && bucket(other) >= order {
-                place = member.start();
             }
         }
         let moved = item.saturating_sub(place);

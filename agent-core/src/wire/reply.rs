@@ -2,7 +2,8 @@
 //!
 //! Last stop of a request. A command writes what it returns through [`ReplyWriter`], all or
 //! nothing. What is taken from the request, an echoed `id` or the text that an error quotes, can
-//! be longer than any buffer for it; it is kept as [`Piece`]s and written as room comes free.
+//! be longer than any buffer for it; it is kept as [`Piece`]s and written whenever the buffer has
+//! been sent.
 //!
 //! The text is qemu-ga's: one line, `, ` and `: ` between tokens, ASCII only.
 
@@ -17,9 +18,9 @@ use super::{
     value::{self, KEY, STRING, Span},
 };
 
-/// Pieces that one reply may have at once. An error with an `id` and a description of four makes
-/// sixteen, and a token of the `id` under way at most five more.
-const PIECES: usize = 24;
+/// Pieces that one reply may have at once: an error with an `id` and three pieces in its description
+/// makes fourteen. A token of an `id` under way makes at most five out of one.
+const PIECES: usize = 20;
 
 /// A part of a reply that is still to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +117,8 @@ impl<'b> Reply<'b> {
     /// Adds a piece before what is there. There is a place for as many as a token has.
     #[inline(never)]
     fn push_front(&mut self, piece: Piece) {
-        let _ = self.pieces.push(piece);
+        let fits = self.pieces.push(piece).is_ok();
+        debug_assert!(fits, "more pieces than a reply can have");
     }
 
     /// Writes as much of the pieces as there is room for; `message` is what they point into, and
@@ -163,8 +165,8 @@ impl<'b> Reply<'b> {
             let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(groups.saturating_mul(3));
             let mut bytes = [0; ENCODED_AT_ONCE];
             let bytes = bytes.get_mut(..wanted).unwrap_or_default();
-            if let Err(errno) = fill(bytes, |rest| read(handle, rest)) {
-                self.break_off(errno);
+            if fill(bytes, |rest| read(handle, rest)).is_err() {
+                self.break_off();
                 break;
             }
             // There is room for these groups.
@@ -174,13 +176,11 @@ impl<'b> Reply<'b> {
         true
     }
 
-    /// The file fails after the reply has begun to promise its contents. The line ends where it
-    /// is, so that no client takes it for whole, and the error follows.
-    fn break_off(&mut self, Errno(why): Errno) {
-        const FORMAT: &str =
-            "\n{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to read file: %\"}}\n";
+    /// The file fails after the reply has begun to promise its contents: the line ends where it is,
+    /// so that no client takes it for whole, and it stays one line for one request.
+    fn break_off(&mut self) {
         self.pieces.clear();
-        self.push_format(FORMAT, &[Piece::Text(why)]);
+        self.push(Piece::Text("\n"));
     }
 
     fn write_text(&mut self, text: &'static str) -> bool {
@@ -255,7 +255,8 @@ impl<'b> Reply<'b> {
 /// Adds a piece behind the others. The pieces of every reply are known when it is written, and they
 /// fit.
 fn push(pieces: &mut Vec<Piece, PIECES>, piece: Piece) {
-    let _ = pieces.insert(0, piece);
+    let fits = pieces.insert(0, piece).is_ok();
+    debug_assert!(fits, "more pieces than a reply can have");
 }
 
 /// Fills a buffer by reading again and again; an early end is an error.
