@@ -1,10 +1,10 @@
 //! Block device (virtio 1.2 §5.2): a disk of 512-byte sectors, read, written, flushed and discarded
 //!
 //! ```text
-//! Block::read, write, flush, discard, serial     whole calls, which wait as the program says
-//!   Block::start, poll, data                     one request, which never waits
-//!     queue                                      header, data and status in DMA memory
-//!   config                                       capacity, block size, limits
+//! call       Block::read, write, flush, discard, serial: any size, waiting as the program says
+//!            Block::start, poll, data: one request, never waiting
+//!   queue    header, data and status in DMA memory
+//!   config   capacity, block size, limits
 //! ```
 //!
 //! # Waiting
@@ -18,7 +18,7 @@
 //! # What is written is safe when
 //!
 //! A device with `VIRTIO_BLK_F_FLUSH` may keep what was written in memory until [`flush`](Block::flush) returns. One
-//! without it has written everything when `write` returns (§5.2.6.2), and flushing it does nothing.
+//! without it is taken to have written everything when `write` returns (§5.2.5.1), and flushing it does nothing.
 //!
 //! # Example
 //!
@@ -36,6 +36,7 @@
 //! }
 //! ```
 
+mod call;
 mod config;
 mod error;
 mod queue;
@@ -48,6 +49,7 @@ use core::task::Poll;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 
+pub use self::call::Wait;
 pub use self::config::DiscardLimits;
 pub use self::error::Error;
 
@@ -80,8 +82,10 @@ pub struct Block<H: Hal, T: Transport, const SECTORS: usize = 8> {
     features: u64,
     config: Config,
     failure: Option<Error>,
-    /// Bytes that the last request has brought.
+    /// Bytes that the last request has brought, or will.
     received: usize,
+    /// The request was looked for, and was not done.
+    is_awaited: bool,
 }
 
 /// One request to a block device.
@@ -114,12 +118,6 @@ pub enum Request<'a> {
     Serial,
 }
 
-/// Waits for an interrupt, and returns false once the time for the call is over.
-///
-/// Interrupts must have stayed disabled since before the call, up to the instruction that waits: one that arrives in
-/// between then ends the wait at once.
-pub type Wait<'a> = &'a mut dyn FnMut() -> bool;
-
 /// The pages of DMA memory that a `Block<_, _, SECTORS>` takes.
 pub const fn dma_pages(sectors: usize) -> usize {
     queue::pages(sectors)
@@ -143,6 +141,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
             config: Config::default(),
             failure: None,
             received: 0,
+            is_awaited: false,
         };
         block.begin()?;
         Ok(block)
@@ -215,6 +214,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
             return Err(Error::Busy);
         }
         self.received = 0;
+        self.is_awaited = false;
         let segment;
         let (kind, sector, data): (_, _, Data<&[u8]>) = match request {
             Request::Read { sector, count } => {
@@ -273,99 +273,6 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
         }
     }
 
-    /// Reads sectors from `sector` on until `bytes` is full.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::OutOfRange`] and [`Error::Misaligned`] before anything is read; those of the device.
-    pub fn read(&mut self, sector: u64, bytes: &mut [u8], wait: Wait<'_>) -> Result<(), Error> {
-        self.check_range(sector, whole_sectors(bytes)? as u64)?;
-        let step = self.request_sectors();
-        for (bytes, sector) in bytes.chunks_mut(step * SECTOR_BYTES).zip((sector..).step_by(step)) {
-            let count = bytes.len() / SECTOR_BYTES;
-            self.complete(Request::Read { sector, count }, wait)?;
-            self.data(bytes);
-        }
-        Ok(())
-    }
-
-    /// Writes `bytes`, whole sectors, from `sector` on. They are durable after a [`flush`](Self::flush).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::OutOfRange`], [`Error::Misaligned`] and [`Error::ReadOnly`] before anything is written; those of the
-    /// device, after which any of the sectors may have been written.
-    pub fn write(&mut self, sector: u64, bytes: &[u8], wait: Wait<'_>) -> Result<(), Error> {
-        self.check_range(sector, whole_sectors(bytes)? as u64)?;
-        let step = self.request_sectors();
-        for (bytes, sector) in bytes.chunks(step * SECTOR_BYTES).zip((sector..).step_by(step)) {
-            self.complete(Request::Write { sector, bytes }, wait)?;
-        }
-        Ok(())
-    }
-
-    /// Makes everything durable that was written before.
-    ///
-    /// # Errors
-    ///
-    /// Those of the device. Then nothing is known about what was written since the last flush.
-    pub fn flush(&mut self, wait: Wait<'_>) -> Result<(), Error> {
-        self.complete(Request::Flush, wait)
-    }
-
-    /// Says that the contents of `count` sectors from `sector` on are not needed any longer.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] where the device does not offer it; [`Error::OutOfRange`], [`Error::Misaligned`] and
-    /// [`Error::ReadOnly`] before anything is discarded; those of the device.
-    pub fn discard(&mut self, sector: u64, count: u64, wait: Wait<'_>) -> Result<(), Error> {
-        let limits = self.config.discard.ok_or(Error::Unsupported)?;
-        self.check_range(sector, count)?;
-        let (most, unit) = (u64::from(limits.max_sectors), u64::from(limits.alignment_sectors));
-        let (mut sector, mut left) = (sector, count);
-        while left > 0 {
-            let mut count = left.min(most);
-            // > discard_sector_alignment can be used by OS when splitting a request based on alignment. (§5.2.4)
-            let excess = (sector + count) % unit;
-            if count < left && excess < count {
-                count -= excess;
-            }
-            let request = u32::try_from(count).map_err(|_| Error::OutOfRange)?;
-            self.complete(Request::Discard { sector, count: request }, wait)?;
-            sector += count;
-            left -= count;
-        }
-        Ok(())
-    }
-
-    /// The device's serial number, zeroes after its end.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] from a device without; others of the device.
-    pub fn serial(&mut self, wait: Wait<'_>) -> Result<[u8; SERIAL_BYTES], Error> {
-        self.complete(Request::Serial, wait)?;
-        let mut serial = [0; SERIAL_BYTES];
-        self.data(&mut serial);
-        let end = serial.iter().position(|&byte| byte == 0).unwrap_or(SERIAL_BYTES);
-        serial.iter_mut().skip(end).for_each(|byte| *byte = 0);
-        Ok(serial)
-    }
-
-    /// Starts a request and waits until it is done.
-    fn complete(&mut self, request: Request<'_>, wait: Wait<'_>) -> Result<(), Error> {
-        self.start(request)?;
-        let mut in_time = true;
-        loop {
-            match self.poll() {
-                Poll::Ready(result) => return result,
-                Poll::Pending if in_time => in_time = wait(),
-                Poll::Pending => return self.note(Err(Error::Timeout)),
-            }
-        }
-    }
-
     /// Brings the device to work.
     fn begin(&mut self) -> Result<(), Error> {
         if self.transport.device_type() != DeviceType::Block {
@@ -405,8 +312,10 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
         }
         let queue = self.queue.as_mut().ok_or(Error::NeedsReset)?;
         let Some(status) = queue.take()? else {
-            // Who waits is told by an interrupt that the device has failed (§2.1.2); one that works costs no look.
+            // A device that fails interrupts (§2.1.2), so a look is due when a wait has ended and nothing is done. Looking
+            // costs an exit, which the look right after the start is spared.
             if queue.is_busy()
+                && core::mem::replace(&mut self.is_awaited, true)
                 && self.transport.get_status().contains(DeviceStatus::DEVICE_NEEDS_RESET)
             {
                 return Err(Error::NeedsReset);

@@ -454,7 +454,14 @@ mod tests {
                 OpenError::NotModern,
             ),
             ("no such register", |s| s[COMMON + 1] = 6, OpenError::BadBar),
-            ("upper half", |s| s[COMMON + 1] = 5, OpenError::BadBar),
+            (
+                "no upper half",
+                |s| {
+                    s[COMMON + 1] = 5;
+                    s[4 + 5] = 0b100;
+                },
+                OpenError::BadBar,
+            ),
             ("not placed", |s| s[COMMON + 1] = 0, OpenError::BadBar),
             ("for ports", |s| s[4 + 4] |= 1, OpenError::BadBar),
             ("elsewhere", |s| s[4 + 4] ^= 0x1000, OpenError::OutOfWindow),
