@@ -6,8 +6,8 @@
 
 use agent_core::Errno;
 
-use crate::directory::{Directory, MOST_SECTORS, Sectors};
 use crate::bytes::put;
+use crate::directory::{Directory, MOST_SECTORS, Sectors};
 use crate::disk::Disk;
 use crate::entry::{DELETED, END, ENTRIES_PER_SECTOR, Kind, Place, write_new};
 use crate::medium::Medium;
@@ -123,7 +123,9 @@ impl<D: Disk> Medium<'_, D> {
     /// Writes a new entry to where there is room.
     fn fill(&mut self, room: &Room, new: &New<'_>) -> Result<Place, Errno> {
         let mut rest = room.rest;
-        if room.moves_end && let Some(next) = rest.next(self)? {
+        if room.moves_end
+            && let Some(next) = rest.next(self)?
+        {
             self.clear_unless_end(next)?;
         }
         if let Some(old_end) = room.old_end {

@@ -88,7 +88,10 @@ impl Entry {
         Self {
             place,
             is_directory: bytes[11] & DIRECTORY != 0,
-            content: Content { first: high | u32::from(u16_at(bytes, 26)), size: u32_at(bytes, 28) },
+            content: Content {
+                first: high | u32::from(u16_at(bytes, 26)),
+                size: u32_at(bytes, 28),
+            },
         }
     }
 }

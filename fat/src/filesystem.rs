@@ -122,8 +122,11 @@ impl<D: Disk, const FILES: usize> Filesystems for Volume<'_, D, FILES> {
     }
 
     fn trim(&mut self, minimum: u64, visit: &mut dyn FnMut(&Trim<'_>)) {
-        let outcome =
-            if self.frozen { Err(TrimError::Disk(Errno::READ_ONLY)) } else { self.discard_free(minimum) };
+        let outcome = if self.frozen {
+            Err(TrimError::Disk(Errno::READ_ONLY))
+        } else {
+            self.discard_free(minimum)
+        };
         visit(&Trim { path: self.label.mountpoint, outcome });
     }
 }

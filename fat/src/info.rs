@@ -47,7 +47,8 @@ impl<D: Disk> Medium<'_, D> {
     fn info_sector(&mut self) -> Result<Option<u32>, Errno> {
         let Some(sector) = self.geometry.info else { return Ok(None) };
         let bytes = self.load(sector)?;
-        let signed = [LEAD, STRUCTURE, TRAIL].iter().all(|(at, value)| u32_at(bytes, *at) == *value);
+        let signed =
+            [LEAD, STRUCTURE, TRAIL].iter().all(|(at, value)| u32_at(bytes, *at) == *value);
         Ok(signed.then_some(sector))
     }
 }

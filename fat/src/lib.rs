@@ -68,6 +68,7 @@
 )]
 
 mod bytes;
+mod chain;
 mod create;
 mod directory;
 mod disk;

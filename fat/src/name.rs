@@ -112,7 +112,8 @@ impl Comparison {
         let checksum = slot[13];
         let position = number & 0x3F;
         let fits = if number & LAST != 0 {
-            *self = Self { expected: position, checksum, same: usize::from(position) == name.slots() };
+            *self =
+                Self { expected: position, checksum, same: usize::from(position) == name.slots() };
             position != 0
         } else {
             position != 0 && position == self.expected && checksum == self.checksum

@@ -57,8 +57,7 @@ impl Search {
             Some(dot) => (rest.get(..dot).unwrap_or(&[]), rest.get(dot..).unwrap_or(&[])),
             None => (rest, &[][..]),
         };
-        let mut search =
-            Self { basis: [b' '; 11], plain: leading == 0, exact: true, taken: 0 };
+        let mut search = Self { basis: [b' '; 11], plain: leading == 0, exact: true, taken: 0 };
         let (into_base, into_extension) = search.basis.split_at_mut(8);
         let mut fit = Fit { plain: true, exact: true };
         fit.fill(into_base, base);
@@ -107,7 +106,8 @@ impl Search {
     fn numbered(&self, number: u32) -> ShortName {
         let mut short = self.basis;
         let digit = |number: u32| b'0'.saturating_add(u8::try_from(number).unwrap_or(0));
-        let (tens, ones) = (number.checked_div(10).unwrap_or(0), number.checked_rem(10).unwrap_or(0));
+        let (tens, ones) =
+            (number.checked_div(10).unwrap_or(0), number.checked_rem(10).unwrap_or(0));
         let tail = [b'~', digit(tens), digit(ones)];
         let tail: &[u8] = match number {
             0 => return short,
@@ -116,9 +116,12 @@ impl Search {
         };
         let [base, _] = parts(&self.basis);
         let at = base.len().min(8_usize.saturating_sub(tail.len()));
-        for (byte, tail) in short.iter_mut().skip(at).take(8_usize.saturating_sub(at)).zip(
-            tail.iter().copied().chain(core::iter::repeat(b' ')),
-        ) {
+        for (byte, tail) in short
+            .iter_mut()
+            .skip(at)
+            .take(8_usize.saturating_sub(at))
+            .zip(tail.iter().copied().chain(core::iter::repeat(b' ')))
+        {
             *byte = tail;
         }
         short

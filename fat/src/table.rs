@@ -56,13 +56,7 @@ struct Slot {
 impl Table {
     pub(crate) const fn new() -> Self {
         const EMPTY: Slot = Slot { sector: None, dirty: false, used: 0, bytes: [0; SECTOR_SIZE] };
-        Self {
-            slots: [EMPTY; SLOTS],
-            uses: 0,
-            scratch_taken: false,
-            free: 0,
-            hint: FIRST_CLUSTER,
-        }
+        Self { slots: [EMPTY; SLOTS], uses: 0, scratch_taken: false, free: 0, hint: FIRST_CLUSTER }
     }
 }
 

@@ -36,9 +36,8 @@ impl Timestamp {
             month = u64::saturating_add(month, 1);
         }
         let date = year << 9 | month << 5 | days.saturating_add(1);
-        let time = div(of_day, 3600) << 11
-            | rem(div(of_day, 60), 60) << 5
-            | div(rem(of_day, 60), 2);
+        let time =
+            div(of_day, 3600) << 11 | rem(div(of_day, 60), 60) << 5 | div(rem(of_day, 60), 2);
         Self { date: u16::try_from(date).unwrap_or(0), time: u16::try_from(time).unwrap_or(0) }
     }
 }

@@ -225,7 +225,8 @@ fn prepare<D: Disk>(medium: &mut Medium<'_, D>) -> Result<(), Preparation> {
     if let Some(first) = findings.first_free {
         medium.table.hint = first.saturating_sub(1);
     }
-    written.and_then(|()| if medium.read_only { Ok(()) } else { medium.tell_count() })
+    written
+        .and_then(|()| if medium.read_only { Ok(()) } else { medium.tell_count() })
         .map_err(Preparation::Disk)
 }
 

@@ -5,10 +5,10 @@
 use agent_core::Errno;
 
 use crate::bytes::{index, put};
+use crate::chain::Chain;
 use crate::disk::{Disk, SECTOR_SIZE};
-use crate::file::{File, Spare};
+use crate::file::File;
 use crate::medium::Medium;
-use crate::table::Link;
 
 /// How a write is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,26 +27,27 @@ impl File {
     /// before the next flush finds some of it old and some of it new.
     pub(crate) fn plan<D: Disk>(&self, medium: &Medium<'_, D>, at: u32, end: u32) -> Plan {
         let free = medium.table.free;
+        let clusters = self.chain.clusters;
         let needed = medium.geometry.clusters_for(end);
-        let growth = needed.saturating_sub(self.clusters);
+        let growth = needed.saturating_sub(clusters);
         let bytes = medium.geometry.cluster_bytes();
         let end_of = |clusters: u32| end.min(clusters.saturating_mul(bytes));
         if self.own {
             let ample = growth <= free;
-            return Plan { unshare: false, end: end_of(self.clusters.saturating_add(free)), ample };
+            return Plan { unshare: false, end: end_of(clusters.saturating_add(free)), ample };
         }
         if at >= self.published.size && growth == 0 {
             return Plan { unshare: false, end, ample: true };
         }
-        let kept = self.spare.map_or(0, |spare| spare.clusters);
-        let copy = self.clusters.saturating_sub(kept);
+        let spare = self.other.map_or(0, |spare| spare.clusters);
+        let copy = clusters.saturating_sub(spare);
         match free.checked_sub(copy) {
             Some(left) if growth <= left => Plan { unshare: true, end, ample: true },
             Some(left) if left > 0 && growth > 0 => {
-                let end = end_of(self.clusters.saturating_add(left));
+                let end = end_of(clusters.saturating_add(left));
                 Plan { unshare: true, end, ample: false }
             }
-            _ => Plan { unshare: false, end: end_of(self.clusters), ample: false },
+            _ => Plan { unshare: false, end: end_of(clusters), ample: false },
         }
     }
 
@@ -67,9 +68,12 @@ impl File {
             self.unshare(medium)?;
         }
         let end = at.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
-        self.grow(medium, medium.geometry.clusters_for(end))?;
+        let clusters = medium.geometry.clusters_for(end);
+        if self.own {
+            self.chain.extend(medium, clusters)?;
+        }
         self.dirty = true;
-        let size = self.working.size;
+        let size = self.size;
         let touched = at.min(size).checked_div(medium.geometry.cluster_bytes()).unwrap_or(0);
         self.common = self.common.min(touched);
         if at > size {
@@ -77,84 +81,34 @@ impl File {
             self.put(medium, size, Bytes::Zeros(index(at.saturating_sub(size))), size)?;
         }
         self.put(medium, at, Bytes::Given(bytes), size.max(at))?;
-        self.working.size = size.max(end);
+        self.size = size.max(end);
         Ok(length)
     }
 
-    /// Makes the working chain one that nothing leads to, with the same content.
+    /// Gives the file a chain of its own, with the content that it has.
     fn unshare<D: Disk>(&mut self, medium: &mut Medium<'_, D>) -> Result<(), Errno> {
-        let mut last = match self.spare {
-            Some(spare) => Some(end_of(medium, spare.first)?),
-            None => None,
-        };
-        while self.spare.map_or(0, |spare| spare.clusters) < self.clusters {
-            let near = last.unwrap_or(medium.table.hint);
-            let cluster = medium.append(last, near)?;
-            last = Some(cluster);
-            // Kept as it grows: where this fails, it is still a spare.
-            let Spare { first, clusters } = self.spare.unwrap_or(Spare { first: cluster, clusters: 0 });
-            if clusters == 0 {
-                self.common = 0;
-            }
-            self.spare = Some(Spare { first, clusters: clusters.saturating_add(1) });
-        }
-        if let Some(spare) = self.spare {
-            self.copy_to(medium, spare)?;
-            self.working.first = spare.first;
-        }
-        self.spare = None;
-        self.common = self.clusters;
+        let mut spare = self.other.take().unwrap_or_default();
+        self.common = self.common.min(spare.clusters);
+        let filled = self.fill(medium, &mut spare);
+        // Where this failed, what there is of it is still a spare.
+        self.other = (spare.first != 0).then_some(spare);
+        filled?;
+        self.other = Some(core::mem::replace(&mut self.chain, spare));
+        self.common = self.chain.clusters;
         self.own = true;
-        self.forget_cursor();
         Ok(())
     }
 
-    /// Copies what differs from the working chain to the spare.
-    fn copy_to<D: Disk>(
+    /// Makes the spare chain as long as the other one, and the same.
+    fn fill<D: Disk>(
         &mut self,
         medium: &mut Medium<'_, D>,
-        spare: Spare,
+        spare: &mut Chain,
     ) -> Result<(), Errno> {
-        let mut at = self.common;
-        if at >= self.clusters {
-            return Ok(());
-        }
-        let mut from = self.cluster(medium, at)?;
-        let mut to = spare.first;
-        for _ in 0..at {
-            to = medium.follow(to)?.ok_or(Errno::IO)?;
-        }
-        loop {
-            let (most, _) = medium.run(from, self.clusters.saturating_sub(at))?;
-            let (count, last) = medium.run(to, most)?;
-            let cluster_sectors = medium.geometry.cluster_sectors;
-            let (source, target) = (medium.geometry.sector_of(from), medium.geometry.sector_of(to));
-            medium.copy(source, target, count.saturating_mul(cluster_sectors))?;
-            at = at.saturating_add(count);
-            if at >= self.clusters {
-                return Ok(());
-            }
-            let end_of_run = from.saturating_add(count).saturating_sub(1);
-            from = medium.follow(end_of_run)?.ok_or(Errno::IO)?;
-            to = medium.follow(last)?.ok_or(Errno::IO)?;
-        }
-    }
-
-    /// Adds clusters to the working chain until it has so many.
-    fn grow<D: Disk>(&mut self, medium: &mut Medium<'_, D>, clusters: u32) -> Result<(), Errno> {
-        while self.clusters < clusters {
-            let last = match self.clusters.checked_sub(1) {
-                Some(last) => Some(self.cluster(medium, last)?),
-                None => None,
-            };
-            let near = last.unwrap_or(medium.table.hint);
-            let cluster = medium.append(last, near)?;
-            if last.is_none() {
-                self.working.first = cluster;
-            }
-            self.clusters = self.clusters.saturating_add(1);
-        }
-        Ok(())
+        spare.extend(medium, self.chain.clusters)?;
+        self.chain.copy_to(medium, spare, self.common)?;
+        // From here on it will differ, and be copied back when it is the other one's turn.
+        spare.mark_end(medium)
     }
 
     /// Puts bytes into clusters that the working chain has. The file's own bytes reach to `valid`;
@@ -169,7 +123,7 @@ impl File {
         let mut done = 0;
         while done < bytes.len() {
             let at = at.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
-            let span = self.span(medium, at, bytes.len().saturating_sub(done))?;
+            let span = self.chain.span(medium, at, bytes.len().saturating_sub(done))?;
             let whole = span.length.saturating_sub(span.length & 511);
             let part = if span.within == 0 && whole > 0 {
                 match bytes.part(done, whole) {
@@ -185,7 +139,9 @@ impl File {
                 let given = bytes.part(done, part);
                 let fill = |sector: &mut [u8; SECTOR_SIZE]| match given {
                     Some(bytes) => put(sector, span.within, bytes),
-                    None => sector.iter_mut().skip(span.within).take(part).for_each(|byte| *byte = 0),
+                    None => {
+                        sector.iter_mut().skip(span.within).take(part).for_each(|byte| *byte = 0)
+                    }
                 };
                 let start = at.saturating_sub(u32::try_from(span.within).unwrap_or(0));
                 if start < valid {
@@ -225,30 +181,9 @@ impl<'b> Bytes<'b> {
     }
 }
 
-/// The last cluster of a chain.
-fn end_of<D: Disk>(medium: &mut Medium<'_, D>, first: u32) -> Result<u32, Errno> {
-    let mut last = first;
-    for _ in 0..medium.geometry.clusters {
-        match medium.follow(last)? {
-            Some(next) => last = next,
-            None => return Ok(last),
-        }
-    }
-    Err(Errno::IO)
-}
-
 impl<D: Disk> Medium<'_, D> {
-    /// Adds a free cluster to a chain that nothing leads to, or begins one.
-    fn append(&mut self, last: Option<u32>, near: u32) -> Result<u32, Errno> {
-        let cluster = self.allocate(near)?;
-        if let Some(last) = last {
-            self.set_link(last, Link::Next(cluster))?;
-        }
-        Ok(cluster)
-    }
-
     /// Copies sectors.
-    fn copy(&mut self, mut from: u32, mut to: u32, mut count: u32) -> Result<(), Errno> {
+    pub(crate) fn copy(&mut self, mut from: u32, mut to: u32, mut count: u32) -> Result<(), Errno> {
         while count > 0 {
             let part = count.min(self.scratch_sectors());
             self.read_scratch(from, part)?;

@@ -31,7 +31,10 @@ pub(crate) struct Image {
 impl Image {
     /// An image with these bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        // In memory where that can be had: thousands of images are written.
+        let memory = std::path::Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let directory = tempfile::tempdir_in(place).unwrap();
         let path = directory.path().join("disk");
         fs::write(&path, bytes).unwrap();
         Self { _directory: directory, path }
@@ -40,7 +43,12 @@ impl Image {
     /// A new, empty volume.
     pub(crate) fn new(format: Format) -> Self {
         let image = Self::of(&[]);
-        fs::File::options().write(true).open(&image.path).unwrap().set_len(format.kib * 1024).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&image.path)
+            .unwrap()
+            .set_len(format.kib * 1024)
+            .unwrap();
         image.mkfs(format.arguments);
         image
     }

@@ -310,7 +310,8 @@ fn directories_grow() {
         make_sub(&image, format);
         check(&format!("directories grow, {name}"), &image, |stage| {
             for number in 0..5 {
-                stage.put(&format!("/sub/the name of file {number} is long enough for slots"), b"x");
+                stage
+                    .put(&format!("/sub/the name of file {number} is long enough for slots"), b"x");
             }
             let longest = "n".repeat(255);
             stage.put(&format!("/sub/{longest}"), &pattern(1, 600));
