@@ -60,7 +60,13 @@ macro_rules! entry {
             unsafe { $crate::start(start_info, $main) }
         }
 
-        #[panic_handler]
+        // Clippy and rustdoc look at the workspace as a whole, for which `log` is built with std:
+        // then std has the panic handler.
+        #[cfg(any(clippy, doc))]
+        extern crate std;
+
+        #[cfg_attr(not(any(clippy, doc)), panic_handler)]
+        #[cfg_attr(any(clippy, doc), expect(dead_code, reason = "std has its own"))]
         fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
             $crate::report(info);
             $reset()
