@@ -7,27 +7,27 @@ use crate::storage::Storage;
 
 /// The guest's capabilities.
 #[derive(Debug)]
-pub(crate) struct Appliance {
+pub(crate) struct Appliance<'m> {
     guest: Guest,
-    storage: Freezer<Storage>,
+    storage: Freezer<Storage<'m>>,
 }
 
-impl Appliance {
+impl<'m> Appliance<'m> {
     /// A guest with the files of `storage`, which may be frozen for so long.
-    pub(crate) fn new(guest: Guest, storage: Storage, freeze_timeout_ms: u64) -> Self {
+    pub(crate) fn new(guest: Guest, storage: Storage<'m>, freeze_timeout_ms: u64) -> Self {
         // An application's `FreezeHooks` stand here instead of `()`.
         let storage = Freezer::new(storage, (), Watchdog::new(freeze_timeout_ms));
         Self { guest, storage }
     }
 }
 
-impl Board for Appliance {
+impl Board for Appliance<'_> {
     fn clock(&mut self) -> Option<&mut dyn Clock> {
         self.guest.clock()
     }
 
     fn files(&mut self) -> Option<&mut dyn Files> {
-        Some(self.storage.filesystems_mut().files())
+        Some(self.storage.filesystems_mut().files(self.guest.clock()))
     }
 
     fn filesystems(&mut self) -> Option<&mut dyn Filesystems> {
@@ -39,9 +39,13 @@ impl Board for Appliance {
     }
 }
 
-impl Served for Appliance {
+impl Served for Appliance<'_> {
     fn requested_shutdown(&self) -> Option<ShutdownMode> {
         self.guest.requested_shutdown()
+    }
+
+    fn attend(&mut self) {
+        self.storage.filesystems_mut().attend();
     }
 
     fn watchdog(&mut self) -> Option<&mut Watchdog> {

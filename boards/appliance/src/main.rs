@@ -1,9 +1,11 @@
 //! The agent in an appliance: the pc image with files
 //!
 //! ```text
-//! main        memory, the search for a disk and for the channel, the main loop
-//!   board     what the guest can do: the pc image's capabilities, and files
-//!     storage the file system at /
+//! main          memory, the search for a disk and for the channel, the main loop
+//!   board       what the guest can do: the pc image's capabilities, and files
+//!     storage   the file system at /, in memory where there is no disk
+//!       mounted the first FAT volume of the disks
+//!         disk  a virtio disk that waits asleep, and not for ever
 //! ```
 //!
 //! There is no application in it. One that is built around it puts its hooks where
@@ -13,18 +15,21 @@
 #![no_main]
 
 mod board;
+mod disk;
+mod dma;
+mod mounted;
 mod storage;
 
 use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
-use hal_virtio::dma::{Memory, Pages, Pool};
 use hal_x86::acpi::Tables;
 use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve, warning};
-use pc::{DMA_PAGES, Devices, Place, search};
+use pc::{Devices, Place, search};
 use static_cell::ConstStaticCell;
 
 use crate::board::Appliance;
-use crate::storage::{RAM_BLOCKS, RAM_NODES, Storage};
+use crate::dma::Dma;
+use crate::storage::Storage;
 
 boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
 critical_section::set_impl!(hal_x86::critical_section::SingleCore);
@@ -39,24 +44,6 @@ const REQUEST: usize = 96 * 1024;
 const REPLY: usize = 16 * 1024;
 
 static BUFFERS: ConstStaticCell<Buffers<REQUEST, REPLY>> = ConstStaticCell::new(Buffers::new());
-static ARENA: ConstStaticCell<ramfs::Arena<RAM_BLOCKS, RAM_NODES>> =
-    ConstStaticCell::new(ramfs::Arena::new());
-
-/// The memory that devices read and write.
-static POOL: Pool<DMA_PAGES> = Pool::new();
-
-/// The image's pool.
-#[derive(Debug)]
-enum Dma {}
-
-// SAFETY: the image is mapped one to one, all of it lies in the machine's memory, and without an
-// IOMMU (or with one that was left as the firmware had it) devices reach all of that by the same
-// addresses.
-unsafe impl Memory for Dma {
-    fn pool() -> &'static dyn Pages {
-        &POOL
-    }
-}
 
 fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     info!("tinyqga {=str} for an appliance", env!("CARGO_PKG_VERSION"));
@@ -65,7 +52,7 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let (machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
     let devices = Devices::new(&machine, memory, tables.as_ref(), start);
 
-    let storage = Storage::in_memory(ARENA.take());
+    let storage = Storage::find(&devices);
     let board = Appliance::new(guest, storage, freeze_timeout_ms(start));
     let mut agent = Agent::new(board, BUFFERS.take());
 

@@ -1,43 +1,74 @@
 //! The file system at `/`
 
-use agent_core::{Files, Filesystem, Filesystems, FreezeError, Trim};
+use agent_core::{Clock, Files, Filesystem, Filesystems, FreezeError, Trim};
+use machine::info;
+use pc::Devices;
 use ramfs::{Arena, RamFs};
+use static_cell::ConstStaticCell;
+
+use crate::mounted::Mounted;
 
 /// Blocks of 512 bytes, and files and directories, in memory: 1 MiB of contents.
-pub(crate) const RAM_BLOCKS: usize = 2048;
-pub(crate) const RAM_NODES: usize = 256;
+const RAM_BLOCKS: usize = 2048;
+const RAM_NODES: usize = 256;
 
 /// Files that the agent can have open at once.
-const FILES: usize = 16;
+pub(crate) const FILES: usize = 16;
 
 /// Where files are.
 #[derive(Debug)]
-pub(crate) enum Storage {
+#[expect(clippy::large_enum_variant, reason = "there is one value, and no heap to put it on")]
+pub(crate) enum Storage<'m> {
+    /// On a disk.
+    Disk(Mounted<'m>),
     /// In memory: they are gone with the guest.
     Ram(RamFs<'static, FILES>),
 }
 
-impl Storage {
-    /// An empty file system in memory.
-    pub(crate) fn in_memory(arena: &'static mut Arena<RAM_BLOCKS, RAM_NODES>) -> Self {
-        Self::Ram(RamFs::new(arena))
+impl<'m> Storage<'m> {
+    /// The first FAT volume of the disks, or else an empty file system in memory. To be called
+    /// once.
+    pub(crate) fn find(devices: &Devices<'m, 'm>) -> Self {
+        static ARENA: ConstStaticCell<Arena<RAM_BLOCKS, RAM_NODES>> =
+            ConstStaticCell::new(Arena::new());
+        Mounted::find(devices).map_or_else(
+            || {
+                info!("no FAT volume on a virtio disk: files are in memory");
+                Self::Ram(RamFs::new(ARENA.take()))
+            },
+            Self::Disk,
+        )
     }
 
-    /// The files.
-    pub(crate) fn files(&mut self) -> &mut dyn Files {
+    /// The files. What is written bears the time of `clock`, where it can.
+    pub(crate) fn files(&mut self, clock: Option<&mut dyn Clock>) -> &mut dyn Files {
         match self {
+            Self::Disk(mounted) => {
+                if let Some(clock) = clock {
+                    mounted.tell_time(clock);
+                }
+                mounted.files()
+            }
             Self::Ram(files) => files,
+        }
+    }
+
+    /// Lets the disk's interrupt fall, where there is one.
+    pub(crate) fn attend(&mut self) {
+        if let Self::Disk(mounted) = self {
+            mounted.attend();
         }
     }
 
     fn filesystems(&mut self) -> &mut dyn Filesystems {
         match self {
+            Self::Disk(filesystems) => filesystems,
             Self::Ram(filesystems) => filesystems,
         }
     }
 }
 
-impl Filesystems for Storage {
+impl Filesystems for Storage<'_> {
     fn list(&mut self, visit: &mut dyn FnMut(&Filesystem<'_>)) {
         self.filesystems().list(visit);
     }

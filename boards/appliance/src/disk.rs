@@ -1,0 +1,117 @@
+//! A virtio disk, as a volume needs it: every call waits, asleep, until it is done or has failed
+//!
+//! A disk is the host's, which may take its time or never answer. So each call has a deadline. A
+//! device that has missed one, or does not work, is started anew, for the calls to come; the call
+//! itself fails, and with it the agent's command, which answers with an error.
+
+use fat::{Disk, DiskError};
+use hal_virtio::block::{Block, Error, SERIAL_BYTES, Wait};
+use hal_virtio::dma::IdentityHal;
+use hal_virtio::transport::AnyTransport;
+use machine::{Machine, Platform, error};
+
+use crate::dma::{Dma, SECTORS};
+
+/// How long a call may take, ms: more than a busy host needs, less than clients wait.
+const TIMEOUT_MS: u64 = 10_000;
+
+/// How long to sleep before another look, ms. The disk's interrupt is what ends the sleep; but
+/// where it shares a line with the channel's, which nobody serves meanwhile, it may not get
+/// through.
+const LOOK_MS: u64 = 10;
+
+type Device = Block<IdentityHal<Dma>, AnyTransport, SECTORS>;
+
+/// A disk, and the machine to wait in.
+#[derive(Debug)]
+pub(crate) struct VirtioDisk<'m> {
+    device: Device,
+    machine: &'m Machine<'m>,
+}
+
+impl<'m> VirtioDisk<'m> {
+    /// Starts the device behind `transport`.
+    pub(crate) fn open(transport: AnyTransport, machine: &'m Machine<'m>) -> Result<Self, Error> {
+        let device = Device::new(transport)?;
+        // A volume has sectors; nobody assembles them to blocks.
+        if device.block_sectors() == 1 {
+            Ok(Self { device, machine })
+        } else {
+            Err(Error::BlockSize)
+        }
+    }
+
+    /// How the device's interrupts arrive is the transport's to tell.
+    pub(crate) const fn transport(&self) -> &AnyTransport {
+        self.device.transport()
+    }
+
+    /// Lets the device's interrupt fall.
+    pub(crate) fn attend(&mut self) {
+        // No request is under way between two calls, so there is nothing to hear but of a device
+        // that has failed, which the next call will meet.
+        let _ = self.device.poll();
+    }
+
+    /// The disk's serial number; zeros after its end, and nothing else where it has none.
+    pub(crate) fn serial(&mut self) -> [u8; SERIAL_BYTES] {
+        self.call(Device::serial).unwrap_or_default()
+    }
+
+    fn call<V>(
+        &mut self,
+        operation: impl FnOnce(&mut Device, Wait<'_>) -> Result<V, Error>,
+    ) -> Result<V, DiskError> {
+        let machine = self.machine;
+        let end_ms = machine.uptime_ms().saturating_add(TIMEOUT_MS);
+        let mut wait = || {
+            machine.idle_for(LOOK_MS);
+            machine.uptime_ms() < end_ms
+        };
+        operation(&mut self.device, &mut wait).map_err(|failure| match failure {
+            Error::ReadOnly => DiskError::ReadOnly,
+            Error::Unsupported => DiskError::Unsupported,
+            Error::Busy | Error::Io | Error::Misaligned | Error::OutOfRange => {
+                error!("the disk: {}", failure);
+                DiskError::Failed
+            }
+            _ => {
+                error!("the disk: {}; it is started anew", failure);
+                if let Err(failure) = self.device.restart() {
+                    error!("the disk: {}", failure);
+                }
+                DiskError::Failed
+            }
+        })
+    }
+}
+
+impl Disk for VirtioDisk<'_> {
+    fn sectors(&self) -> u64 {
+        self.device.sectors()
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.device.is_read_only()
+    }
+
+    fn read(&mut self, first: u64, into: &mut [u8]) -> Result<(), DiskError> {
+        self.call(|device, wait| device.read(first, into, wait))
+    }
+
+    fn write(&mut self, first: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.call(|device, wait| device.write(first, bytes, wait))
+    }
+
+    fn flush(&mut self) -> Result<(), DiskError> {
+        self.call(Device::flush)
+    }
+
+    fn discard_unit(&self) -> Option<u32> {
+        self.device.discard_limits().map(|limits| limits.alignment_sectors)
+    }
+
+    fn discard(&mut self, first: u64, count: u64) -> Result<(), DiskError> {
+        self.call(|device, wait| device.discard(first, count, wait))
+    }
+}
