@@ -203,7 +203,9 @@ extern crate std;
 #[cfg_attr(not(any(clippy, doc)), panic_handler)]
 #[cfg_attr(any(clippy, doc), expect(dead_code, reason = "std has its own"))]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 // `memcpy` and its like, which the compiler expects of any target.
