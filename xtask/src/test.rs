@@ -51,8 +51,28 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         install::libvirt()?;
     }
     let mut summary = Summary::default();
+    let warnings = ["--", "-D", "warnings"];
     summary.component("format", "rustfmt", cargo().args(["fmt", "--all", "--check"]));
-    lint_and_document(&mut summary);
+    summary.component(
+        "lints",
+        "clippy",
+        cargo()
+            .args([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--features",
+                "tests/libvirt",
+            ])
+            .args(warnings),
+    );
+    summary.command(
+        "documentation",
+        cargo()
+            .args(["doc", "--quiet", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    );
     summary.command("tests without QEMU", cargo().arg("test"));
     if options.quick {
         summary.command("the harness's own tests", cargo().args(["test", "-p", "tests", "--lib"]));
@@ -71,48 +91,26 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(summary.print())
 }
 
-/// Lints and documents every package. The images each on their own: together with the host's
-/// programs their dependencies would be built with `std`, which brings a panic handler of its own.
-fn lint_and_document(summary: &mut Summary) {
-    let images = Image::ALL.map(|image| ["--exclude", image.name()]);
-    let mut host = vec!["--workspace", "--features", "tests/libvirt"];
-    host.extend(images.as_flattened());
-    let mut selections = vec![("the host's packages", host)];
-    for image in Image::ALL {
-        selections.push((image.name(), vec!["--package", image.name(), "--features", "defmt"]));
-    }
-    for (name, selection) in selections {
-        let mut clippy = cargo();
-        clippy.args(["clippy", "--quiet", "--all-targets"]).args(&selection);
-        clippy.args(["--", "-D", "warnings"]);
-        summary.component(&format!("lints, {name}"), "clippy", &mut clippy);
-        let mut doc = cargo();
-        doc.args(["doc", "--quiet", "--no-deps"]).args(&selection);
-        doc.env("RUSTDOCFLAGS", "-D warnings");
-        summary.command(&format!("documentation, {name}"), &mut doc);
-    }
-}
-
 /// What ran, how it ended and how long it took.
 #[derive(Default)]
 struct Summary {
-    steps: Vec<(String, Outcome, Duration)>,
+    steps: Vec<(&'static str, Outcome, Duration)>,
 }
 
 impl Summary {
     /// A check that needs a part of the toolchain which may not be installed.
-    fn component(&mut self, name: &str, component: &'static str, command: &mut Command) {
+    fn component(&mut self, name: &'static str, component: &'static str, command: &mut Command) {
         let program = command.get_args().next().unwrap_or_default().to_owned();
         let is_there = cargo().arg(program).arg("--version").output();
         if is_there.is_ok_and(|output| output.status.success()) {
             self.command(name, command);
         } else {
             println!("\n== {name}: skipped, type: rustup component add {component}");
-            self.steps.push((name.to_owned(), Outcome::Skipped(component), Duration::ZERO));
+            self.steps.push((name, Outcome::Skipped(component), Duration::ZERO));
         }
     }
 
-    fn command(&mut self, name: &str, command: &mut Command) {
+    fn command(&mut self, name: &'static str, command: &mut Command) {
         let words = core::iter::once("cargo".into())
             .chain(command.get_args().map(|word| word.to_string_lossy().into_owned()));
         let shown = words.collect::<Vec<_>>().join(" ");
@@ -123,14 +121,14 @@ impl Summary {
         });
     }
 
-    fn step(&mut self, name: &str, shown: &str, step: impl FnOnce() -> Result<()>) {
+    fn step(&mut self, name: &'static str, shown: &str, step: impl FnOnce() -> Result<()>) {
         println!("\n== {name}: {shown}");
         let started = Instant::now();
         let outcome = match step() {
             Ok(()) => Outcome::Passed,
             Err(error) => Outcome::Failed(format!("{error:#}")),
         };
-        self.steps.push((name.to_owned(), outcome, started.elapsed()));
+        self.steps.push((name, outcome, started.elapsed()));
     }
 
     fn print(self) -> ExitCode {
@@ -145,7 +143,7 @@ impl Summary {
                     format!("FAILED: {why}")
                 }
             };
-            println!("{name:<36} {:>5} s  {verdict}", took.as_secs());
+            println!("{name:<24} {:>5} s  {verdict}", took.as_secs());
         }
         code
     }

@@ -29,6 +29,10 @@ impl Channel for Line {
     fn is_drained(&mut self) -> Result<bool, ErrorKind> {
         Ok(self.0.is_drained())
     }
+
+    fn close(&mut self) {
+        // A line has no end to announce.
+    }
 }
 
 impl ErrorType for Line {

@@ -29,6 +29,10 @@ pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + Wri
     ///
     /// The device does not work.
     fn is_drained(&mut self) -> Result<bool, ErrorKind>;
+
+    /// Tells the host that nobody listens any more, where the device can. A host that waits for the
+    /// end of the guest then knows why its connection ends first.
+    fn close(&mut self);
 }
 
 /// What the loop asks of the board, beside what the agent does.
@@ -77,6 +81,7 @@ pub fn serve<C: Channel, B: Served>(
         });
         if let Some(mode) = agent.board_mut().requested_shutdown() {
             drain(&mut pump, channel, agent, platform);
+            channel.close();
             platform.shut_down(mode);
         }
         let longest_ms = watch(agent, platform);
@@ -163,6 +168,8 @@ mod tests {
         fn is_drained(&mut self) -> Result<bool, ErrorKind> {
             Ok(!self.in_flight)
         }
+
+        fn close(&mut self) {}
     }
 
     impl ErrorType for Host {

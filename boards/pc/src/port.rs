@@ -140,6 +140,14 @@ impl<M: Memory> Channel for AgentPort<M> {
     fn is_drained(&mut self) -> Result<bool, ErrorKind> {
         self.with(true, |port| port.is_drained())
     }
+
+    fn close(&mut self) {
+        if let Some(id) = self.port.take()
+            && let Err(failure) = self.console.close(id)
+        {
+            warning!("closing the port: {}", failure);
+        }
+    }
 }
 
 impl<M: Memory> ErrorType for AgentPort<M> {
