@@ -1,9 +1,13 @@
 //! `cargo xtask fuzz TARGET`: runs one target of `fuzz/` for a while.
+//!
+//! It starts from the recorded exchanges, and from what earlier runs have found.
 
+use std::fs;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 use lexopt::{Arg, Parser, ValueExt as _};
+use tests::conformance::{read_corpus, recorded};
 use tests::image::workspace;
 
 use crate::unexpected;
@@ -42,11 +46,27 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let installed = cargo().args(["install", "--locked", "cargo-fuzz"]).status()?;
         ensure!(installed.success(), "cargo-fuzz cannot be installed");
     }
+    seed(&options.target)?;
     let status = cargo()
-        .args(["+nightly", "fuzz", "run", &options.target, "--"])
+        .args(["+nightly", "fuzz", "run", &options.target, "--", "-max_len=4096"])
         .arg(format!("-max_total_time={}", options.seconds))
         .status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Puts the recorded requests where the fuzzer looks for inputs to start from.
+fn seed(target: &str) -> Result<()> {
+    let folder = workspace().join("fuzz/corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    for entry in read_corpus(&recorded())? {
+        let mut input = entry.sent();
+        if target == "agent" {
+            // That target takes the sizes of its chunks from the first four bytes.
+            input.splice(..0, [255, 255, 3, 40]);
+        }
+        fs::write(folder.join(&entry.name), input)?;
+    }
+    Ok(())
 }
 
 /// rustup's cargo, which knows toolchains by name, unlike the one that runs this program.
