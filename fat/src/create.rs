@@ -193,7 +193,6 @@ impl<D: Disk> Medium<'_, D> {
         // What they hold, and that they are a chain, before anything leads to them.
         self.flush()?;
         self.set_link(last, Link::Next(first))?;
-        self.write_table()?;
         self.unowned = self.unowned.saturating_sub(clusters);
         self.flush()?;
         self.tell_count()?;

@@ -183,7 +183,9 @@ impl File {
         }
         // What is to be visible is there before it is.
         medium.flush()?;
-        medium.point(self.place, to)?;
+        let pointed = medium.point(self.place, to);
+        medium.is_count_lost |= pointed.is_err();
+        pointed?;
         self.published = to;
         medium.unowned = medium.unowned.saturating_add(old).saturating_sub(new);
         medium.tell_count()

@@ -1,6 +1,6 @@
 //! FAT32's information sector: how many clusters are free, for those who do not want to count.
 //!
-//! FAT §"FAT32 FSInfo Sector Structure and Backup Boot Sector". It counts what directory entries
+//! FAT §"FAT32 `FSInfo` Sector Structure and Backup Boot Sector". It counts what directory entries
 //! lead to as used and everything else as free, so that the chains of a file that is being written
 //! do not count until the file's entry leads to them.
 
@@ -28,7 +28,7 @@ impl<D: Disk> Medium<'_, D> {
 
     /// Says how many clusters are free, unless the sector does already.
     pub(crate) fn tell_count(&mut self) -> Result<(), Errno> {
-        self.write_count(self.unowned)
+        self.write_count(if self.is_count_lost { UNKNOWN } else { self.unowned })
     }
 
     fn write_count(&mut self, count: u32) -> Result<(), Errno> {

@@ -32,11 +32,11 @@
 //! old and some new), an emptied file is emptied on the disk at once, and appending ends with
 //! [`Errno::NO_SPACE`](agent_core::Errno::NO_SPACE).
 //!
-//! Two things are beyond reach. The two copies of the table are in two places, and a checker that
-//! looks between their writes finds them different, in entries of clusters that no file uses (a
-//! growing directory excepted, which either copy has right); the next mount makes them one. And
-//! the count of free clusters in FAT32's information sector says "unknown" for the moment in which
-//! it changes.
+//! Two things remain. The two copies of the table are in two places; both are written by one
+//! request where [`Scratch`] is large enough, and otherwise a checker that looks between two
+//! requests finds them different, in entries of clusters that no file uses (or that a growing
+//! directory is to have next). The next mount makes them one. And the count of free clusters in
+//! FAT32's information sector says "not known" around the moment in which it changes.
 //!
 //! # Why not embedded-sdmmc
 //!
@@ -74,10 +74,12 @@ mod directory;
 mod disk;
 mod entry;
 mod file;
+mod files;
 mod filesystem;
 mod geometry;
 mod info;
 mod medium;
+mod mount;
 mod name;
 mod partition;
 mod path;
@@ -90,5 +92,6 @@ mod write;
 
 pub use disk::{Disk, DiskError, SECTOR_SIZE};
 pub use filesystem::Label;
+pub use mount::Scratch;
 pub use partition::MountError;
-pub use volume::{Condition, Scratch, Volume};
+pub use volume::{Condition, Volume};

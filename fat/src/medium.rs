@@ -25,6 +25,8 @@ pub(crate) struct Medium<'s, D> {
     /// Clusters that no file can be seen to use: free ones, and those of chains to come or to go.
     /// It is what the information sector says.
     pub(crate) unowned: u32,
+    /// A write failed that may have changed that number or not.
+    pub(crate) is_count_lost: bool,
     /// What is written into directory entries.
     pub(crate) time: Timestamp,
 }
@@ -47,6 +49,7 @@ impl<'s, D: Disk> Medium<'s, D> {
             scratch,
             read_only,
             unowned: 0,
+            is_count_lost: false,
             time: Timestamp::default(),
         }
     }

@@ -216,7 +216,9 @@ mod tests {
         };
         let check = |slots: &[[u8; 32]], checksum, expected| {
             let mut comparison = Comparison::default();
-            slots.iter().for_each(|slot| comparison.push(&name, slot));
+            for slot in slots {
+                comparison.push(&name, slot);
+            }
             assert_eq!(comparison.finish(checksum), expected);
         };
         check(&[slot(2, 1), slot(1, 1)], 1, true);

@@ -12,16 +12,16 @@ use crate::name::Name;
 const LONGEST_PATH: usize = 4095;
 
 /// What a path leads to.
-pub(crate) enum Target {
+pub(crate) enum Target<'p> {
     Directory,
     File(Entry),
-    /// Nothing, in a directory that is there. Without a name it is one that no file can have.
-    Missing(Directory, Option<Name>),
+    /// Nothing, in a directory that is there; and the name that it would have.
+    Missing(Directory, &'p [u8]),
 }
 
 impl<D: Disk> Medium<'_, D> {
     /// Follows a path; one that does not begin with a slash begins at the root all the same.
-    pub(crate) fn resolve(&mut self, path: &[u8]) -> Result<Target, Errno> {
+    pub(crate) fn resolve<'p>(&mut self, path: &'p [u8]) -> Result<Target<'p>, Errno> {
         if path.is_empty() {
             return Err(Errno::NOT_FOUND);
         }
@@ -41,9 +41,8 @@ impl<D: Disk> Medium<'_, D> {
                 }
                 _ => {}
             }
-            let name = Name::parse(part)?;
-            let found = match &name {
-                Some(name) => self.find(directory, name)?,
+            let found = match Name::parse(part)? {
+                Some(name) => self.find(directory, &name)?,
                 None => None,
             };
             match found {
@@ -51,7 +50,7 @@ impl<D: Disk> Medium<'_, D> {
                 Some(_) if !is_last || wants_directory => return Err(Errno::NOT_DIRECTORY),
                 Some(entry) => return Ok(Target::File(entry)),
                 None if !is_last => return Err(Errno::NOT_FOUND),
-                None => return Ok(Target::Missing(directory, name)),
+                None => return Ok(Target::Missing(directory, part)),
             }
         }
         Ok(Target::Directory)

@@ -179,7 +179,9 @@ mod tests {
     fn search(name: &str, round: u16, others: &[&ShortName]) -> (String, bool) {
         let name = Name::parse(name.as_bytes()).unwrap().unwrap();
         let mut search = Search::new(&name, round);
-        others.iter().for_each(|other| search.push(other));
+        for other in others {
+            search.push(other);
+        }
         let short = search.finish().unwrap();
         (String::from_utf8(short.to_vec()).unwrap(), search.is_exact())
     }

@@ -185,13 +185,11 @@ impl<D: Disk> Medium<'_, D> {
         while let Some(at) = walk.depth.checked_sub(1) {
             let Some(Some(level)) = walk.levels.get_mut(at) else { return Err(Errno::IO) };
             if level.next.slot == ENTRIES_PER_SECTOR {
-                match level.sectors.next(self)? {
-                    Some(sector) => level.next = Place { sector, slot: 0 },
-                    None => {
-                        walk.depth = at;
-                        continue;
-                    }
-                }
+                let Some(sector) = level.sectors.next(self)? else {
+                    walk.depth = at;
+                    continue;
+                };
+                level.next = Place { sector, slot: 0 };
             }
             let place = level.next;
             level.next.slot = place.slot.saturating_add(1);

@@ -226,27 +226,27 @@ impl<D: Disk> Medium<'_, D> {
 
     /// A sector of the table, read unless it is in memory.
     fn table_sector(&mut self, sector: u32) -> Result<&mut Slot, Errno> {
-        let slots = &self.table.slots;
-        let at = match slots.iter().position(|slot| slot.sector == Some(sector)) {
-            Some(at) => at,
-            None => {
-                let oldest = slots.iter().enumerate().min_by_key(|(_, slot)| slot.used);
-                let (at, _) = oldest.ok_or(Errno::IO)?;
-                if slots.get(at).is_some_and(|slot| slot.dirty) {
-                    self.write_table()?;
-                }
-                let first = self.table_place(sector, 0);
-                let slot = self.table.slots.get_mut(at).ok_or(Errno::IO)?;
-                slot.sector = None;
-                self.disk.read(first, &mut slot.bytes).map_err(errno)?;
-                slot.sector = Some(sector);
-                at
-            }
-        };
+        let held = self.table.slots.iter().position(|slot| slot.sector == Some(sector));
+        let at = if let Some(at) = held { at } else { self.read_table(sector)? };
         self.table.uses = self.table.uses.saturating_add(1);
         let slot = self.table.slots.get_mut(at).ok_or(Errno::IO)?;
         slot.used = self.table.uses;
         Ok(slot)
+    }
+
+    /// Reads a sector of the table to where the one was that was not used for longest.
+    fn read_table(&mut self, sector: u32) -> Result<usize, Errno> {
+        let oldest = self.table.slots.iter().enumerate().min_by_key(|(_, slot)| slot.used);
+        let (at, is_dirty) = oldest.map(|(at, slot)| (at, slot.dirty)).ok_or(Errno::IO)?;
+        if is_dirty {
+            self.write_table()?;
+        }
+        let first = self.table_place(sector, 0);
+        let slot = self.table.slots.get_mut(at).ok_or(Errno::IO)?;
+        slot.sector = None;
+        self.disk.read(first, &mut slot.bytes).map_err(errno)?;
+        slot.sector = Some(sector);
+        Ok(at)
     }
 
     /// The sector of the disk that holds a sector of a copy of the table. The boot sector was

@@ -4,7 +4,7 @@
 
 use agent_core::Errno;
 
-use crate::bytes::{index, put};
+use crate::bytes::index;
 use crate::chain::Chain;
 use crate::disk::{Disk, SECTOR_SIZE};
 use crate::file::File;
@@ -111,8 +111,8 @@ impl File {
         spare.mark_end(medium)
     }
 
-    /// Puts bytes into clusters that the working chain has. The file's own bytes reach to `valid`;
-    /// what is in the sectors beyond is of no interest, and is not read.
+    /// Puts bytes into clusters that the file has. Its own bytes reach to `valid`; what is in the
+    /// sectors beyond is of no interest, and is not read.
     fn put<D: Disk>(
         &mut self,
         medium: &mut Medium<'_, D>,
@@ -126,28 +126,16 @@ impl File {
             let span = self.chain.span(medium, at, bytes.len().saturating_sub(done))?;
             let whole = span.length.saturating_sub(span.length & 511);
             let part = if span.within == 0 && whole > 0 {
-                match bytes.part(done, whole) {
-                    Some(bytes) => medium.write(span.sector, bytes)?,
-                    None => {
-                        let sectors = u32::try_from(whole >> 9).unwrap_or(u32::MAX);
-                        medium.clear(span.sector, sectors)?;
-                    }
-                }
+                bytes.write_sectors(medium, span.sector, done, whole)?;
                 whole
             } else {
                 let part = span.length.min(SECTOR_SIZE.saturating_sub(span.within));
-                let given = bytes.part(done, part);
-                let fill = |sector: &mut [u8; SECTOR_SIZE]| match given {
-                    Some(bytes) => put(sector, span.within, bytes),
-                    None => {
-                        sector.iter_mut().skip(span.within).take(part).for_each(|byte| *byte = 0)
-                    }
-                };
+                let change = |sector: &mut _| bytes.write_into(sector, span.within, done, part);
                 let start = at.saturating_sub(u32::try_from(span.within).unwrap_or(0));
                 if start < valid {
-                    medium.modify(span.sector, fill)?;
+                    medium.modify(span.sector, change)?;
                 } else {
-                    medium.replace(span.sector, fill)?;
+                    medium.replace(span.sector, change)?;
                 }
                 part
             };
@@ -164,7 +152,7 @@ enum Bytes<'b> {
     Zeros(usize),
 }
 
-impl<'b> Bytes<'b> {
+impl Bytes<'_> {
     fn len(self) -> usize {
         match self {
             Self::Given(bytes) => bytes.len(),
@@ -172,11 +160,31 @@ impl<'b> Bytes<'b> {
         }
     }
 
-    /// A part of the bytes that were given.
-    fn part(self, at: usize, length: usize) -> Option<&'b [u8]> {
+    /// Writes a part of the bytes to whole sectors.
+    fn write_sectors<D: Disk>(
+        self,
+        medium: &mut Medium<'_, D>,
+        sector: u32,
+        from: usize,
+        length: usize,
+    ) -> Result<(), Errno> {
         match self {
-            Self::Given(bytes) => bytes.get(at..at.saturating_add(length)),
-            Self::Zeros(_) => None,
+            Self::Given(bytes) => {
+                let bytes = bytes.get(from..from.saturating_add(length)).ok_or(Errno::IO)?;
+                medium.write(sector, bytes)
+            }
+            Self::Zeros(_) => medium.clear(sector, u32::try_from(length >> 9).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// Writes a part of the bytes into a sector in memory.
+    fn write_into(self, sector: &mut [u8; SECTOR_SIZE], at: usize, from: usize, length: usize) {
+        let into = sector.iter_mut().skip(at).take(length);
+        match self {
+            Self::Given(bytes) => {
+                into.zip(bytes.iter().skip(from)).for_each(|(to, from)| *to = *from);
+            }
+            Self::Zeros(_) => into.for_each(|to| *to = 0),
         }
     }
 }

@@ -4,20 +4,16 @@ use agent_core::{Errno, Files, Filesystems};
 use embedded_io::SeekFrom;
 
 use crate::disk::Memory;
-use crate::image::{FAT16, FAT32, Format, Image};
+use crate::image::{self, FAT16, FAT32, Format};
 use crate::{mount, open, pattern, try_mount, write_file};
 
 /// More requests than everything that is tried below can need.
 const ENOUGH: u64 = 100_000;
 
 fn filled(format: Format) -> Vec<u8> {
-    let image = Image::new(format);
-    if format.arguments[1] == "32" {
-        image.mkdir_small_fat32();
-    } else {
-        image.mkdir("/sub");
-    }
-    let mut volume = mount(Memory::new(image.bytes()));
+    let mut bytes = image::new(format);
+    image::make_sub(&mut bytes);
+    let mut volume = mount(Memory::new(bytes));
     for number in 0..30 {
         let path = format!("/sub/a file with the number {number}");
         write_file(&mut volume, &path, &pattern(number, 3000)).unwrap();
@@ -66,10 +62,7 @@ fn use_it(bytes: Vec<u8>) -> (bool, bool) {
 fn check(format: Format, seeds: core::ops::Range<u64>) {
     let whole = filled(format);
     assert_eq!(use_it(whole.clone()), (true, true));
-    let number = |at: usize| usize::from(u16::from_le_bytes([whole[at], whole[at + 1]]));
-    let table = number(14) * 512;
-    let length = if number(22) == 0 { number(36) } else { number(22) } * 512;
-    let directories = table + 2 * length..table + 2 * length + 40_000;
+    let [boot, table, directories] = image::areas(&whole);
     let mut tally = (0, 0, 0);
     for seed in seeds {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -77,8 +70,8 @@ fn check(format: Format, seeds: core::ops::Range<u64>) {
         let changes = random.usize(1..40);
         for _ in 0..changes {
             let at = match seed % 4 {
-                0 => random.usize(..90),
-                1 => table + random.usize(..4000).min(length - 4) + random.usize(..2) * length,
+                0 => random.usize(boot.clone()),
+                1 => table.start + random.usize(..4000) + random.usize(..2) * table.len(),
                 2 => random.usize(directories.clone()),
                 _ => random.usize(..directories.end),
             };
@@ -112,11 +105,7 @@ fn corrupted_fat32() {
 /// A volume with a table entry changed.
 fn linked(from: usize, to: u16) -> Memory {
     let mut bytes = filled(FAT16);
-    let table = usize::from(bytes[14]) * 512;
-    let length = usize::from(bytes[22]) * 512;
-    for copy in [table, table + length] {
-        bytes[copy + 2 * from..][..2].copy_from_slice(&to.to_le_bytes());
-    }
+    image::link16(&mut bytes, from, to);
     Memory::new(bytes)
 }
 

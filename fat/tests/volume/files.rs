@@ -4,93 +4,58 @@ use agent_core::{Errno, Extent, Files, Handle};
 use embedded_io::SeekFrom;
 
 use crate::disk::Memory;
-use crate::image::{FAT16, Format, Image};
+use crate::image::{self, FAT16, FAT32_FULL};
 use crate::{TestVolume, mount, open, pattern, read, read_file, write, write_file};
 
-/// A volume that is FAT32 to everybody: mtools goes by the number of clusters.
-const FAT32_FULL: Format = Format { kib: 34 * 1024, arguments: &["-F", "32", "-s", "1"] };
-
-fn filled(format: Format) -> Image {
-    let image = Image::new(format);
-    image.put("/hello.txt", b"Hello World!\n");
-    image.put("/empty", b"");
-    image.mkdir("/sub");
-    image.mkdir("/sub/A directory with a long name");
-    image.put("/sub/A directory with a long name/deep", &pattern(1, 70_000));
-    image.put("/Größe und Maß.txt", "ä".as_bytes());
-    image
+/// A volume with a few files.
+fn filled() -> TestVolume<'static> {
+    let mut bytes = image::new(FAT16);
+    image::make_sub(&mut bytes);
+    let mut volume = mount(Memory::new(bytes));
+    write_file(&mut volume, "/hello.txt", b"Hello World!\n").unwrap();
+    write_file(&mut volume, "/empty", b"").unwrap();
+    write_file(&mut volume, "/sub/deep", &pattern(1, 70_000)).unwrap();
+    volume
 }
 
-fn save(image: &Image, volume: TestVolume<'_>) {
-    std::fs::write(&image.path, volume.into_disk().bytes).unwrap();
-    assert!(image.check().is_clean(), "{:?}", image.check());
+fn check_clean(volume: TestVolume<'_>) {
+    let report = image::check(&volume.into_disk().bytes);
+    assert!(report.is_clean(), "{report:?}");
 }
 
 #[test]
-fn what_mtools_wrote_is_read() {
-    for format in [FAT16, FAT32_FULL] {
-        let mut volume = mount(Memory::new(filled(format).bytes()));
-        let mut check = |path: &str, expected: Result<&[u8], Errno>| {
-            let found = read_file(&mut volume, path);
-            assert_eq!(found.as_deref().map_err(|errno| *errno), expected, "{path}");
-        };
-        check("hello.txt", Ok(b"Hello World!\n"));
-        check("/HELLO.TXT", Ok(b"Hello World!\n"));
-        check("//sub/../hello.txt", Ok(b"Hello World!\n"));
-        check("./sub/./A directory with a long name/../../hello.txt", Ok(b"Hello World!\n"));
-        check("/../hello.txt", Ok(b"Hello World!\n"));
-        check("/sub/a DIRECTORY with a LONG name/DEEP", Ok(&pattern(1, 70_000)));
-        check("/sub/ADIREC~1/deep", Ok(&pattern(1, 70_000)));
-        check("/GRÖßE UND MAß.TXT", Ok("ä".as_bytes()));
-        check("empty", Ok(b""));
-        check("", Err(Errno::NOT_FOUND));
-        check("nope", Err(Errno::NOT_FOUND));
-        check("nope/hello.txt", Err(Errno::NOT_FOUND));
-        check("a\0b", Err(Errno::NOT_FOUND));
-        check("a*b", Err(Errno::NOT_FOUND));
-        check("hello.txt/x", Err(Errno::NOT_DIRECTORY));
-        check("hello.txt/", Err(Errno::NOT_DIRECTORY));
-        check("hello.txt/..", Err(Errno::NOT_DIRECTORY));
-        check(&"x".repeat(256), Err(Errno::NAME_TOO_LONG));
-        check(&"x/".repeat(2048), Err(Errno::NAME_TOO_LONG));
-        check("/", Err(Errno::IS_DIRECTORY));
-        check("sub", Err(Errno::IS_DIRECTORY));
-        check("sub/", Err(Errno::IS_DIRECTORY));
-    }
-}
-
-#[test]
-fn what_is_written_is_read_by_mtools() {
-    for format in [FAT16, FAT32_FULL] {
-        let image = filled(format);
-        let mut volume = mount(Memory::new(image.bytes()));
-        volume.set_time(1_795_355_013);
-        let longest = format!("/sub/{}", "n".repeat(255));
-        let big = pattern(2, 100_001);
-        let files: &[(&str, &[u8])] = &[
-            ("/NEW.TXT", b"new"),
-            ("/new lower case.txt", b"lower"),
-            ("/hello.txt", b"shorter"),
-            ("/empty", b"no longer"),
-            ("/sub/A directory with a long name/deep", &big),
-            ("/sub/Ünïcödé €.txt", b"unicode"),
-            (&longest, b"longest"),
-            ("/.hidden", b""),
-        ];
-        for (path, content) in files {
-            write_file(&mut volume, path, content).unwrap();
-        }
-        save(&image, volume);
-        for (path, content) in files {
-            assert_eq!(image.get(path).as_deref(), Some(*content), "{path}");
-        }
-    }
+fn paths() {
+    let mut volume = filled();
+    let mut check = |path: &str, expected: Result<&[u8], Errno>| {
+        let found = read_file(&mut volume, path);
+        assert_eq!(found.as_deref().map_err(|errno| *errno), expected, "{path}");
+    };
+    check("hello.txt", Ok(b"Hello World!\n"));
+    check("/HELLO.TXT", Ok(b"Hello World!\n"));
+    check("//sub/../hello.txt", Ok(b"Hello World!\n"));
+    check("./sub/./../hello.txt", Ok(b"Hello World!\n"));
+    check("/../hello.txt", Ok(b"Hello World!\n"));
+    check("hello.txt..", Ok(b"Hello World!\n"));
+    check("sub/deep", Ok(&pattern(1, 70_000)));
+    check("", Err(Errno::NOT_FOUND));
+    check("nope", Err(Errno::NOT_FOUND));
+    check("nope/", Err(Errno::NOT_FOUND));
+    check("nope/hello.txt", Err(Errno::NOT_FOUND));
+    check("a\0b", Err(Errno::NOT_FOUND));
+    check("a*b", Err(Errno::NOT_FOUND));
+    check("hello.txt/x", Err(Errno::NOT_DIRECTORY));
+    check("hello.txt/", Err(Errno::NOT_DIRECTORY));
+    check("hello.txt/..", Err(Errno::NOT_DIRECTORY));
+    check(&"x".repeat(256), Err(Errno::NAME_TOO_LONG));
+    check(&"x/".repeat(2048), Err(Errno::NAME_TOO_LONG));
+    check("/", Err(Errno::IS_DIRECTORY));
+    check("sub", Err(Errno::IS_DIRECTORY));
+    check("sub/", Err(Errno::IS_DIRECTORY));
 }
 
 #[test]
 fn opening_to_write() {
-    let image = filled(FAT16);
-    let mut volume = mount(Memory::new(image.bytes()));
+    let mut volume = filled();
     let mut check = |path: &str, mode: &str, expected: Result<(), Errno>| {
         let opened = open(&mut volume, path, mode);
         assert_eq!(opened.map(|_| ()), expected, "{path} {mode}");
@@ -115,12 +80,12 @@ fn opening_to_write() {
         check("a\0b", mode, Err(Errno::INVALID_ARGUMENT));
         check("end ", mode, Err(Errno::INVALID_ARGUMENT));
     }
-    save(&image, volume);
+    check_clean(volume);
 }
 
 #[test]
 fn positions() {
-    let mut volume = mount(Memory::new(filled(FAT16).bytes()));
+    let mut volume = filled();
     write_file(&mut volume, "abc", b"abcdefghijklmnopqrstuvwxyz").unwrap();
     let handle = open(&mut volume, "abc", "r+").unwrap();
     let mut check = |to, expected| assert_eq!(volume.seek(handle, to), expected, "{to:?}");
@@ -155,7 +120,7 @@ fn positions() {
 
 #[test]
 fn handles_know_what_they_are_for() {
-    let mut volume = mount(Memory::new(filled(FAT16).bytes()));
+    let mut volume = filled();
     let nobody = Handle(7);
     assert!(!volume.is_open(nobody));
     assert_eq!(volume.close(nobody), Err(Errno::BAD_DESCRIPTOR));
@@ -182,8 +147,7 @@ fn handles_know_what_they_are_for() {
 
 #[test]
 fn handles_of_one_file_agree() {
-    let image = filled(FAT16);
-    let mut volume = mount(Memory::new(image.bytes()));
+    let mut volume = filled();
     let one = open(&mut volume, "hello.txt", "r+").unwrap();
     let two = open(&mut volume, "HELLO.TXT", "r").unwrap();
     write(&mut volume, one, b"Jello").unwrap();
@@ -196,17 +160,16 @@ fn handles_of_one_file_agree() {
     volume.close(three).unwrap();
     assert_eq!(read(&mut volume, two).unwrap(), pattern(1, 3000));
     volume.close(two).unwrap();
-    save(&image, volume);
-    assert_eq!(image.get("/hello.txt").unwrap(), pattern(1, 3000));
+    assert_eq!(read_file(&mut volume, "/hello.txt").unwrap(), pattern(1, 3000));
+    check_clean(volume);
 }
 
 #[test]
 fn a_gap_is_zeros() {
-    let image = Image::new(FAT16);
+    let mut volume = mount(Memory::new(image::new(FAT16)));
     // What the clusters held before is there to be found.
-    image.put("/secret", &vec![b'!'; 1_000_000]);
-    image.delete("/secret");
-    let mut volume = mount(Memory::new(image.bytes()));
+    write_file(&mut volume, "/secret", &vec![b'!'; 1_000_000]).unwrap();
+    write_file(&mut volume, "/secret", b"").unwrap();
     let handle = open(&mut volume, "gap", "w+").unwrap();
     let mut expected = vec![];
     for (position, length) in [(3, 10), (700, 1), (20_000, 600), (20_700, 40)] {
@@ -217,30 +180,27 @@ fn a_gap_is_zeros() {
         volume.flush(handle).unwrap();
     }
     volume.close(handle).unwrap();
-    save(&image, volume);
-    assert!(image.get("/gap").unwrap() == expected);
+    assert!(read_file(&mut volume, "/gap").unwrap() == expected);
+    check_clean(volume);
 }
 
 #[test]
 fn many_files_with_names_alike() {
-    let image = filled(FAT16);
-    let mut volume = mount(Memory::new(image.bytes()));
+    let mut volume = filled();
     let name = |number: u64| format!("/sub/configuration number {number}.json");
     for number in 0..150 {
         write_file(&mut volume, &name(number), &pattern(number, 10)).unwrap();
     }
-    save(&image, volume);
-    let mut volume = mount(Memory::new(image.bytes()));
+    let mut volume = mount(Memory::new(volume.into_disk().bytes));
     for number in 0..150 {
         assert_eq!(read_file(&mut volume, &name(number)).unwrap(), pattern(number, 10));
     }
-    assert_eq!(image.get(&name(149)).unwrap(), pattern(149, 10));
+    check_clean(volume);
 }
 
 #[test]
 fn a_root_directory_fills_up() {
-    let image = Image::new(FAT16);
-    let mut volume = mount(Memory::new(image.bytes()));
+    let mut volume = mount(Memory::new(image::new(FAT16)));
     let made = (0..).take_while(|number| match open(&mut volume, &format!("FILE{number}"), "w") {
         Ok(handle) => volume.close(handle).is_ok(),
         Err(errno) => {
@@ -249,13 +209,12 @@ fn a_root_directory_fills_up() {
         }
     });
     assert_eq!(made.count(), 512);
-    save(&image, volume);
+    check_clean(volume);
 }
 
 #[test]
 fn a_disk_fills_up() {
-    let image = filled(FAT16);
-    let mut volume = mount(Memory::new(image.bytes()));
+    let mut volume = filled();
     let free = usize::try_from(volume.free_bytes().unwrap()).unwrap();
     let kept = open(&mut volume, "hello.txt", "r+").unwrap();
     let handle = open(&mut volume, "ballast", "w").unwrap();
@@ -276,15 +235,15 @@ fn a_disk_fills_up() {
     volume.close(handle).unwrap();
     // Emptying a file makes room for its new content.
     write_file(&mut volume, "ballast", &content[100..free + 50]).unwrap();
-    save(&image, volume);
-    assert!(image.get("/ballast").unwrap() == content[100..free + 50]);
-    assert_eq!(image.get("/hello.txt").unwrap()[..12], *b"Jello World!");
-    assert_eq!(image.get("/hello.txt").unwrap()[508..], *b"\0\0fo");
+    assert!(read_file(&mut volume, "/ballast").unwrap() == content[100..free + 50]);
+    let hello = read_file(&mut volume, "/hello.txt").unwrap();
+    assert_eq!((&hello[..12], &hello[508..]), (&b"Jello World!"[..], &b"\0\0fo"[..]));
+    check_clean(volume);
 }
 
 #[test]
 fn a_volume_that_cannot_be_written() {
-    let mut disk = Memory::new(filled(FAT16).bytes());
+    let mut disk = filled().into_disk();
     disk.read_only = true;
     let mut volume = mount(disk);
     assert!(volume.is_read_only());
@@ -298,7 +257,7 @@ fn a_volume_that_cannot_be_written() {
 
 #[test]
 fn a_large_file_takes_few_requests() {
-    let mut volume = mount(Memory::new(Image::new(FAT32_FULL).bytes()));
+    let mut volume = mount(Memory::new(image::new(FAT32_FULL)));
     let content = pattern(1, 9 << 20);
     let before = volume.disk_mut().requests;
     let handle = open(&mut volume, "large", "w+").unwrap();
@@ -324,5 +283,5 @@ fn a_large_file_takes_few_requests() {
     let appending = volume.disk_mut().requests - before;
     assert!(appending < 50 * 30, "{appending}");
     volume.close(handle).unwrap();
-    assert!(Image::of(&volume.into_disk().bytes).check().is_clean());
+    check_clean(volume);
 }

@@ -1,8 +1,11 @@
-//! Whole volumes, made by mkfs.fat and checked with mtools and fsck.fat (packages `dosfstools`,
-//! `mtools`).
+//! Whole volumes: used, filled, corrupted, failing, and cut off from power at every moment.
+//!
+//! With the feature `dosfstools` it is mkfs.fat and fsck.fat that make and check them.
 
 mod corruption;
 mod disk;
+#[cfg(feature = "dosfstools")]
+mod dosfstools;
 mod failure;
 mod files;
 mod filesystems;

@@ -5,14 +5,12 @@
 //! volume was mounted again, nothing at all.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use agent_core::{Errno, Files, Handle};
 use embedded_io::SeekFrom;
 
 use crate::disk::{Event, Memory};
-use crate::image::{FAT16, FAT32, FAT32_LARGE, Format, Image};
+use crate::image::{self, FAT16, FAT32, FAT32_LARGE, Format, Image, Report};
 use crate::{TestVolume, mount, open, pattern, read_file, write, write_file};
 
 /// A scenario being played, and what it has made to stay.
@@ -24,8 +22,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(image: &Image) -> Self {
-        let mut volume = mount(Memory::new(image.bytes()));
+    fn new(base: &[u8]) -> Self {
+        let mut volume = mount(Memory::new(base.to_vec()));
         assert!(volume.disk_mut().events.is_empty(), "mounting a clean volume writes nothing");
         Self { volume, kept: BTreeMap::new(), paths: BTreeMap::new() }
     }
@@ -107,7 +105,7 @@ struct Tally {
 }
 
 /// Plays a scenario and cuts the power at every moment of it.
-fn check(name: &str, base: &Image, play: impl FnOnce(&mut Stage)) {
+fn check(name: &str, base: &[u8], play: impl FnOnce(&mut Stage)) {
     let mut stage = Stage::new(base);
     play(&mut stage);
     let events = core::mem::take(&mut stage.volume.disk_mut().events);
@@ -116,35 +114,30 @@ fn check(name: &str, base: &Image, play: impl FnOnce(&mut Stage)) {
 }
 
 /// Cuts the power after each sector of each request.
-fn cut_everywhere(name: &str, base: &Image, stage: &Stage, events: &[Event]) {
+fn cut_everywhere(name: &str, base: &[u8], stage: &Stage, events: &[Event]) {
+    let mut image = Image::of(base);
     let mut tally = Tally::default();
-    let mut bytes = base.bytes();
-    let image = Image::of(&bytes);
-    let file = File::options().write(true).open(&image.path).unwrap();
-    judge(&format!("{name}, from the start"), stage, 0, &image, &bytes, &mut tally);
+    judge(name, stage, 0, &image, &mut tally);
     for (at, event) in events.iter().enumerate() {
         let name = format!("{name}, cut in {at} of {}", events.len());
         let parts = event.torn();
-        let last = parts.len() - 1;
-        for (part, event) in parts.iter().enumerate() {
-            let Event::Write(sector, sector_bytes) = event else { continue };
-            let range = usize::try_from(sector * 512).unwrap()..;
-            if bytes[range.clone()][..512] == sector_bytes[..] && part != last {
+        for (left, part) in (0..parts.len()).rev().zip(&parts) {
+            let Event::Write(sector, bytes) = part else { continue };
+            let place = usize::try_from(sector * 512).unwrap();
+            if left > 0 && image.bytes()[place..][..512] == *bytes {
                 continue;
             }
-            file.write_all_at(sector_bytes, sector * 512).unwrap();
-            bytes[range][..512].copy_from_slice(sector_bytes);
-            let differed = tally.tables_differ;
-            judge(&name, stage, at, &image, &bytes, &mut tally);
-            let whole = part == last;
-            assert!(!whole || tally.tables_differ == differed, "{name}: the tables differ");
+            image.write(*sector, bytes);
+            let report = judge(&name, stage, at, &image, &mut tally);
+            assert!(left > 0 || !report.tables_differ, "{name}: after a whole request");
         }
     }
     assert!(tally.clean > 0, "{name}: {tally:?}");
     println!("{name}: {tally:?}");
 }
 
-fn judge(name: &str, stage: &Stage, cut: usize, image: &Image, bytes: &[u8], tally: &mut Tally) {
+/// Checks what a cut of power left, before and after it is mounted.
+fn judge(name: &str, stage: &Stage, cut: usize, image: &Image, tally: &mut Tally) -> Report {
     let report = image.check();
     assert!(report.damage.is_empty(), "{name}: {report:?}");
     tally.cuts += 1;
@@ -152,11 +145,12 @@ fn judge(name: &str, stage: &Stage, cut: usize, image: &Image, bytes: &[u8], tal
     tally.unused += usize::from(report.unused);
     tally.tables_differ += usize::from(report.tables_differ);
     tally.count_unknown += usize::from(report.count_unknown);
-    let mended = remount(name, stage, cut, bytes);
+    let mended = remount(name, stage, cut, image.bytes());
     if !report.is_clean() || cut.is_multiple_of(16) {
-        let report = Image::of(&mended).check();
+        let report = image::check(&mended);
         assert!(report.is_clean(), "{name}, mounted again: {report:?}");
     }
+    report
 }
 
 /// Mounts what is left, reads every file, and returns what is on the disk then.
@@ -176,7 +170,7 @@ fn remount(name: &str, stage: &Stage, cut: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A host that loses its power: of what was written after the last flush, any part may be missing.
-fn reorder(name: &str, base: &Image, stage: &Stage, events: &[Event]) {
+fn reorder(name: &str, base: &[u8], stage: &Stage, events: &[Event]) {
     let mut random = fastrand::Rng::with_seed(7);
     let events: Vec<(usize, Event)> = (0..)
         .zip(events)
@@ -185,7 +179,7 @@ fn reorder(name: &str, base: &Image, stage: &Stage, events: &[Event]) {
     for round in 0..40 {
         let cut = random.usize(..=events.len());
         let flushed = events[..cut].iter().rposition(|(_, event)| matches!(event, Event::Flush));
-        let mut bytes = base.bytes();
+        let mut bytes = base.to_vec();
         for (at, (_, event)) in events[..cut].iter().enumerate() {
             let Event::Write(sector, sector_bytes) = event else { continue };
             if flushed.is_some_and(|flushed| at < flushed) || random.bool() {
@@ -194,11 +188,11 @@ fn reorder(name: &str, base: &Image, stage: &Stage, events: &[Event]) {
             }
         }
         let name = format!("{name}, power lost after {cut} ({round})");
-        let report = Image::of(&bytes).check();
+        let report = image::check(&bytes);
         assert!(report.damage.is_empty(), "{name}: {report:?}");
         let kept = flushed.map_or(0, |at| events[at].0 + 1);
         let mended = remount(&name, stage, kept, &bytes);
-        let report = Image::of(&mended).check();
+        let report = image::check(&mended);
         assert!(report.is_clean(), "{name}, mounted again: {report:?}");
     }
 }
@@ -209,26 +203,19 @@ fn each(check: impl Fn(&str, Format)) {
     check("FAT32 with clusters of 2 KiB", FAT32_LARGE);
 }
 
-/// Puts a file into an image before a scenario.
-fn put(image: &Image, path: &str, content: &[u8]) {
-    let mut volume = mount(Memory::new(image.bytes()));
+/// A volume with the directory `/sub`, and with a file.
+fn base(format: Format, path: &str, content: &[u8]) -> Vec<u8> {
+    let mut bytes = image::new(format);
+    image::make_sub(&mut bytes);
+    let mut volume = mount(Memory::new(bytes));
     write_file(&mut volume, path, content).unwrap();
-    std::fs::write(&image.path, volume.into_disk().bytes).unwrap();
-    assert!(image.check().is_clean());
-}
-
-fn make_sub(image: &Image, format: Format) {
-    if format.arguments[1] == "32" {
-        image.mkdir_small_fat32();
-    } else {
-        image.mkdir("/sub");
-    }
+    volume.into_disk().bytes
 }
 
 #[test]
 fn new_files() {
     each(|name, format| {
-        let image = Image::new(format);
+        let image = image::new(format);
         check(&format!("new files, {name}"), &image, |stage| {
             stage.put("/SHORT.TXT", &pattern(1, 3000));
             stage.put("/a name that needs slots.txt", &pattern(2, 700));
@@ -242,8 +229,7 @@ fn new_files() {
 #[test]
 fn appending() {
     each(|name, format| {
-        let image = Image::new(format);
-        put(&image, "/log", &pattern(4, 5000));
+        let image = base(format, "/log", &pattern(4, 5000));
         check(&format!("appending, {name}"), &image, |stage| {
             stage.expect("/log");
             let handle = stage.open("/log", "a+");
@@ -260,8 +246,7 @@ fn appending() {
 #[test]
 fn overwriting() {
     each(|name, format| {
-        let image = Image::new(format);
-        put(&image, "/config", &pattern(4, 6000));
+        let image = base(format, "/config", &pattern(4, 6000));
         check(&format!("overwriting, {name}"), &image, |stage| {
             stage.expect("/config");
             let handle = stage.open("/config", "r+");
@@ -283,9 +268,7 @@ fn overwriting() {
 #[test]
 fn two_at_a_time() {
     each(|name, format| {
-        let image = Image::new(format);
-        make_sub(&image, format);
-        put(&image, "/sub/one", &pattern(4, 3000));
+        let image = base(format, "/sub/one", &pattern(4, 3000));
         check(&format!("two at a time, {name}"), &image, |stage| {
             stage.expect("/sub/one");
             let one = stage.open("/sub/one", "r+");
@@ -306,8 +289,7 @@ fn two_at_a_time() {
 #[test]
 fn directories_grow() {
     for (name, format) in [("FAT16", FAT16), ("FAT32", FAT32)] {
-        let image = Image::new(format);
-        make_sub(&image, format);
+        let image = base(format, "/sub/first", b"");
         check(&format!("directories grow, {name}"), &image, |stage| {
             for number in 0..5 {
                 stage
@@ -325,11 +307,12 @@ fn directories_grow() {
 
 #[test]
 fn a_full_disk() {
-    let image = Image::new(FAT16);
-    let free = mount(Memory::new(image.bytes())).free_bytes().unwrap();
+    let mut volume = mount(Memory::new(image::new(FAT16)));
+    let free = usize::try_from(volume.free_bytes().unwrap()).unwrap();
     // All but a few clusters are taken.
-    put(&image, "/ballast", &vec![7; usize::try_from(free).unwrap() - 30 * 512]);
-    put(&image, "/old", &pattern(1, 20 * 512));
+    write_file(&mut volume, "/ballast", &vec![7; free - 30 * 512]).unwrap();
+    write_file(&mut volume, "/old", &pattern(1, 20 * 512)).unwrap();
+    let image = volume.into_disk().bytes;
     check("a full disk", &image, |stage| {
         stage.expect("/old");
         let handle = stage.open("/old", "w+");
@@ -340,4 +323,36 @@ fn a_full_disk() {
         stage.kept.get_mut("/old").unwrap().push((now, Vec::new()));
         stage.close(handle);
     });
+}
+
+#[test]
+fn anything() {
+    for (seed, format) in (0..).zip([FAT16, FAT32, FAT32_LARGE, FAT16, FAT32]) {
+        let image = base(format, "/sub/file 0", &pattern(4, 3000));
+        check(&format!("anything, {seed}"), &image, |stage| {
+            stage.expect("/sub/file 0");
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut open = Vec::new();
+            for _ in 0..30 {
+                if open.len() < 2 || random.u8(..6) == 0 && open.len() < 6 {
+                    let path = format!("/sub/file {}", random.u8(..4));
+                    open.push(stage.open(&path, random.choice(["w+", "a+"]).unwrap()));
+                    continue;
+                }
+                let at = random.usize(..open.len());
+                match random.u8(..8) {
+                    0 => stage.seek(open[at], random.u64(..4000)),
+                    1 | 2 => stage.flush(open[at]),
+                    3 => stage.close(open.swap_remove(at)),
+                    _ => {
+                        let bytes = pattern(random.u64(..), random.usize(1..2500));
+                        stage.write(open[at], &bytes);
+                    }
+                }
+            }
+            for handle in open {
+                stage.close(handle);
+            }
+        });
+    }
 }
