@@ -1,6 +1,4 @@
 //! The handshakes of real clients, and the commands that every guest answers.
-//!
-//! The cases that start with `qga-` are QEMU's own (`tests/unit/test-qga.c`), named as there.
 
 use core::time::Duration;
 
@@ -21,7 +19,6 @@ pub(crate) const CASES: &[Case] = &[
         .only_where(|setup| setup.channel.is_virtio())
         .prepared(Launch::paused),
     Case::new("two-mebibytes", commands).prepared(|launch| launch.memory_mib(2)),
-    Case::new("qga-shared", test_qga),
 ];
 
 /// libvirt waits for the port to be opened by the guest, then syncs without a sentinel.
@@ -164,42 +161,5 @@ fn before_boot(guest: &mut Guest) -> Result<()> {
     guest.resume()?;
     let reply = client.line(BOOT)?;
     ensure!(reply == b"{\"return\": 77}\n", "got `{}`", reply.escape_ascii());
-    Ok(())
-}
-
-/// QEMU's own cases for the commands that exist, on one connection as there.
-fn test_qga(guest: &mut Guest) -> Result<()> {
-    let mut client = guest.connect_when_up()?;
-    client.sync_delimited(ANSWER).context("/qga/sync-delimited")?;
-    for (name, request, reply) in [
-        (
-            "/qga/sync",
-            r#"{"execute":"guest-sync","arguments":{"id":4042322160}}"#,
-            r#"{"return": 4042322160}"#,
-        ),
-        ("/qga/ping", r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#),
-        ("/qga/id", r#"{"execute":"guest-ping","id":1}"#, r#"{"return": {}, "id": 1}"#),
-        (
-            "/qga/invalid-oob",
-            r#"{"exec-oob":"guest-ping"}"#,
-            r#"{"error": {"class": "GenericError", "desc": "QMP input member 'exec-oob' is unexpected"}}"#,
-        ),
-        (
-            "/qga/invalid-cmd",
-            r#"{"execute":"guest-invalid-cmd"}"#,
-            r#"{"error": {"class": "CommandNotFound", "desc": "The command guest-invalid-cmd has not been found"}}"#,
-        ),
-        (
-            "/qga/invalid-args",
-            r#"{"execute":"guest-ping","arguments":{"foo":42}}"#,
-            r#"{"error": {"class": "GenericError", "desc": "Parameter 'foo' is unexpected"}}"#,
-        ),
-    ] {
-        client.expect(request, reply).context(name)?;
-    }
-    let time = client.ask(r#"{"execute":"guest-get-time"}"#)?;
-    ensure!(time.starts_with("{\"return\": 1"), "/qga/get-time: {time}");
-    let info = client.ask(r#"{"execute":"guest-info"}"#)?;
-    ensure!(info.contains("\"version\": "), "/qga/info: {info}");
     Ok(())
 }

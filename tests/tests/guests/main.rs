@@ -12,6 +12,7 @@ mod handshake;
 mod idle;
 mod input;
 mod power;
+mod qga;
 mod time;
 
 use std::process::ExitCode;
@@ -84,7 +85,7 @@ impl Setup {
     fn name(self) -> String {
         match self.image {
             Image::Pc => format!("{}/{}", self.machine, self.channel),
-            image @ Image::Uart => format!("{}-image/{}", image.name(), self.machine),
+            image @ (Image::Appliance | Image::Uart) => format!("{}-image/{}", image.name(), self.machine),
         }
     }
 }
@@ -106,7 +107,8 @@ fn main() -> ExitCode {
             }
         }
     }
-    let tables = [channels::CASES, handshake::CASES, input::CASES, power::CASES, time::CASES];
+    let tables =
+        [channels::CASES, handshake::CASES, input::CASES, power::CASES, qga::CASES, time::CASES];
     let mut trials = Vec::new();
     // The one that waits longest goes first, so that the others run beside it.
     trials.push(Trial::test("idle", || verdict(idle::check(&Setup::all()))));
