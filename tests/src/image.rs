@@ -12,6 +12,8 @@ use serde_json::Value;
 /// An image that this workspace builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Image {
+    /// The pc image with files, on a disk or in memory.
+    Appliance,
     /// One image for pc, q35 and microvm, over virtio or a UART.
     Pc,
     /// The smallest: COM1 only.
@@ -20,11 +22,12 @@ pub enum Image {
 
 impl Image {
     /// Every image.
-    pub const ALL: [Self; 2] = [Self::Pc, Self::Uart];
+    pub const ALL: [Self; 3] = [Self::Appliance, Self::Pc, Self::Uart];
 
     /// The board's name, which is also its package's.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Appliance => "appliance",
             Self::Pc => "pc",
             Self::Uart => "uart",
         }

@@ -46,15 +46,17 @@ fn no_allocator_is_linked() -> Result<()> {
 }
 
 #[test]
-fn image_fits_two_mebibytes_and_keeps_code_read_only() -> Result<()> {
-    for_every_image(|_, elf| {
+fn image_fits_its_memory_and_keeps_code_read_only() -> Result<()> {
+    for_every_image(|image, elf| {
+        // An appliance's buffers and files are not meant for 2 MiB of memory.
+        let end_max = if image == Image::Appliance { 4096 * KIB } else { 2048 * KIB };
         ensure!(!elf.wants_loader, "it asks for a dynamic loader");
         let mut segments = elf.segments.clone();
         segments.sort_by_key(|segment| segment.address);
         for segment in &segments {
             ensure!(
-                segment.address >= 1024 * KIB && segment.address + segment.size <= 2048 * KIB,
-                "{segment:x?} is not between 1 and 2 MiB"
+                segment.address >= 1024 * KIB && segment.address + segment.size <= end_max,
+                "{segment:x?} is not between 1 MiB and {end_max:#x}"
             );
             ensure!(
                 !(segment.is_writable && segment.is_executable),
@@ -85,6 +87,7 @@ fn sizes_are_within_budget() -> Result<()> {
     for_every_image(|image, elf| {
         // What they were when this was written, and a little more. The aim is 64 and 32 KiB.
         let (code_and_data_max, static_ram_max) = match image {
+            Image::Appliance => (168 * KIB, Some(2048 * KIB)),
             Image::Pc => (86 * KIB, None),
             Image::Uart => (52 * KIB, Some(64 * KIB)),
         };

@@ -19,8 +19,12 @@ enum Board {
 }
 
 impl Board {
-    const ALL: [(&str, Self); 3] =
-        [("pc", Self::Bare(Image::Pc)), ("uart", Self::Bare(Image::Uart)), ("linux", Self::Linux)];
+    const ALL: [(&str, Self); 4] = [
+        ("pc", Self::Bare(Image::Pc)),
+        ("uart", Self::Bare(Image::Uart)),
+        ("appliance", Self::Bare(Image::Appliance)),
+        ("linux", Self::Linux),
+    ];
 }
 
 /// What was asked for.

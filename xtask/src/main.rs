@@ -27,7 +27,8 @@ cargo xtask COMMAND [OPTIONS]
     --log                      print the guest's log
 
   image        build images and print their sizes
-    --board pc|uart|linux      only this one [all]
+    --board pc|uart|appliance|linux
+                               only this one [all]
     --out DIR                  where to write tinyqga-BOARD.elf, tinyqga-linux [target/images]
 
   test         run every test; installs QEMU where it is missing
