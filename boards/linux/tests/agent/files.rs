@@ -193,7 +193,8 @@ fn a_file_that_shrinks_while_it_is_sent() {
     file.seek(SeekFrom::Start(0)).unwrap();
     client.say(r#"{"execute": "guest-ping"}"#);
     let rest = client.finish();
-    let lines: Vec<_> = rest.lines().skip(1).collect();
-    let error = r#"{"error": {"class": "GenericError", "desc": "failed to read file: Input/output error"}}"#;
-    assert_eq!(lines, [error, r#"{"return": {}}"#]);
+    // The line breaks off, and so is no JSON; it is the only answer to that request.
+    let (broken, next) = rest.split_once('\n').unwrap();
+    assert!(!broken.contains('"'));
+    assert_eq!(next, "{\"return\": {}}\n");
 }
