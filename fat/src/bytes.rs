@@ -17,11 +17,20 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     let end = at.saturating_add(value.len());
     if let Some(place) = bytes.get_mut(at..end) {
-        place.copy_from_slice(value);
+        for (to, from) in place.iter_mut().zip(value) {
+            *to = *from;
+        }
     }
 }
 
 /// Widens an index; what does not fit is beyond every slice.
 pub(crate) fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// How many parts of a size a number has, the last of which may be smaller.
+pub(crate) fn parts(number: u32, size: u32) -> u32 {
+    let whole = number.checked_div(size).unwrap_or(0);
+    let rest = number.checked_rem(size).unwrap_or(0);
+    whole.saturating_add(u32::from(rest > 0))
 }

@@ -5,7 +5,7 @@
 
 use agent_core::Errno;
 
-use crate::bytes::index;
+use crate::bytes::{index, parts};
 use crate::disk::Disk;
 use crate::medium::Medium;
 use crate::table::Link;
@@ -139,7 +139,7 @@ impl Chain {
         let within = position.checked_rem(bytes).ok_or(Errno::IO)?;
         let cluster = self.at(medium, first)?;
         let end = within.saturating_add(u32::try_from(longest).unwrap_or(u32::MAX));
-        let (count, last) = medium.run(cluster, end.div_ceil(bytes))?;
+        let (count, last) = medium.run(cluster, parts(end, bytes))?;
         let ahead = count.saturating_sub(1);
         self.latest = Known { index: first.saturating_add(ahead), cluster: last };
         let length = count.saturating_mul(bytes).saturating_sub(within);

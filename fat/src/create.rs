@@ -6,7 +6,7 @@
 
 use agent_core::Errno;
 
-use crate::bytes::put;
+use crate::bytes::{parts, put};
 use crate::directory::{Directory, MOST_SECTORS, Sectors};
 use crate::disk::Disk;
 use crate::entry::{DELETED, END, ENTRIES_PER_SECTOR, Kind, Place, write_new};
@@ -180,7 +180,7 @@ impl<D: Disk> Medium<'_, D> {
         // The root of FAT16 is as long as it was made.
         let Some(last) = sectors.cluster else { return Err(Errno::NO_SPACE) };
         let needed = new.count.div_ceil(ENTRIES_PER_SECTOR);
-        let clusters = needed.div_ceil(self.geometry.cluster_sectors.max(1));
+        let clusters = parts(needed, self.geometry.cluster_sectors);
         let added = clusters.saturating_mul(self.geometry.cluster_sectors);
         if clusters > self.table.free || sectors.count.saturating_add(added) > MOST_SECTORS {
             return Err(Errno::NO_SPACE);

@@ -71,9 +71,8 @@ impl Kind {
             _ if attributes & 0x3F == LONG => Self::Long,
             _ if attributes & LABEL != 0 => Self::Label,
             _ => {
-                let mut short = [0; 11];
-                short.copy_from_slice(bytes.first_chunk::<11>().unwrap_or(&[0; 11]));
-                Self::Short(short)
+                let short: Option<&ShortName> = bytes.first_chunk();
+                short.map_or(Self::End, |short| Self::Short(*short))
             }
         }
     }

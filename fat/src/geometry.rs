@@ -3,7 +3,7 @@
 //! Microsoft, "FAT: General Overview of On-Disk Format" 1.03 (below: FAT §), and what Linux and
 //! dosfstools make of it where they differ.
 
-use crate::bytes::{u16_at, u32_at};
+use crate::bytes::{parts, u16_at, u32_at};
 use crate::disk::SECTOR_SIZE;
 
 /// The number of the first cluster (FAT §"Boot Sector and BPB": 0 and 1 are reserved).
@@ -198,7 +198,7 @@ impl Geometry {
 
     /// How many clusters so many bytes take.
     pub(crate) fn clusters_for(&self, bytes: u32) -> u32 {
-        bytes.div_ceil(self.cluster_bytes().max(1))
+        parts(bytes, self.cluster_bytes())
     }
 }
 

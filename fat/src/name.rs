@@ -135,8 +135,8 @@ fn first_unit(number: usize) -> usize {
 }
 
 fn allowed(unit: u16) -> bool {
-    let character = char::from_u32(u32::from(unit)).unwrap_or('x');
-    character >= ' ' && !"\"*/:<>?\\|".contains(character)
+    const FORBIDDEN: &[u8] = b"\"*/:<>?\\|";
+    unit >= 0x20 && !u8::try_from(unit).is_ok_and(|byte| FORBIDDEN.contains(&byte))
 }
 
 /// A unit in upper case, where that is one unit too.

@@ -199,6 +199,26 @@ fn many_files_with_names_alike() {
 }
 
 #[test]
+fn names_that_do_not_fit_into_the_rest_of_a_sector() {
+    let mut bytes = image::new(FAT16);
+    // Slots of long names beyond the end of the root directory, to which nothing should come.
+    let [_, _, directories] = image::areas(&bytes);
+    for slot in bytes[directories.start + 512..][..1024].chunks_exact_mut(32) {
+        slot[0] = 0x41;
+        slot[11] = 0x0F;
+    }
+    let mut volume = mount(Memory::new(bytes));
+    let name = |number: u64| format!("/a name of {number:2} two slots");
+    for number in 0..30 {
+        write_file(&mut volume, &name(number), &pattern(number, 10)).unwrap();
+    }
+    for number in 0..30 {
+        assert_eq!(read_file(&mut volume, &name(number)).unwrap(), pattern(number, 10));
+    }
+    check_clean(volume);
+}
+
+#[test]
 fn a_root_directory_fills_up() {
     let mut volume = mount(Memory::new(image::new(FAT16)));
     let made = (0..).take_while(|number| match open(&mut volume, &format!("FILE{number}"), "w") {

@@ -222,6 +222,9 @@ fn new_files() {
             stage.put("/empty file", &[]);
             stage.put("/SHORT.TXT", &pattern(3, 2048));
             stage.put("/SHORT.TXT", &[]);
+            for number in 0..5 {
+                stage.put(&format!("/a name of {number} two slots"), b"x");
+            }
         });
     });
 }
