@@ -43,9 +43,9 @@
 //! It is the crate that this project prefers where files are on a disk, and version 0.10 was read
 //! for this. It links a new cluster to a file's chain as soon as it is needed, with the length in
 //! the entry following at the flush, it frees a truncated chain while the entry still has the old
-//! length, it never flushes the device, writes no long names (its `open_long_name_file_in_dir`
-//! opens what exists), counts free clusters only when told, and finds lost clusters never. None of
-//! that can be had from outside: the order of its writes is what it is.
+//! length, its block device has no flush, it writes no long names (`open_long_name_file_in_dir`
+//! opens what exists), and it looks for no lost clusters. None of that can be had from outside: the
+//! order of its writes is what it is.
 //!
 //! # What is left out
 //!
