@@ -49,7 +49,7 @@ impl<'m> Mounted<'m> {
             let mut disk = match VirtioDisk::open(transport, devices.machine()) {
                 Ok(disk) => disk,
                 Err(failure) => {
-                    warning!("the disk vd{=u8}: {}", letter, failure);
+                    warning!("the disk vd{=char}: {}", char::from(letter), failure);
                     return false;
                 }
             };
@@ -171,11 +171,10 @@ fn text(bytes: &[u8]) -> &str {
 
 /// Tells why there is nothing mounted.
 fn tell(letter: u8, failure: MountError) {
+    let letter = char::from(letter);
     match failure {
-        MountError::NotFound => info!("the disk vd{=u8} has no FAT volume", letter),
-        MountError::Unsupported => {
-            warning!("the disk vd{=u8} has a FAT volume of an unknown kind", letter)
-        }
-        MountError::Disk(errno) => warning!("the disk vd{=u8}: {=str}", letter, errno.0),
+        MountError::NotFound => info!("the disk vd{=char} has no FAT volume", letter),
+        MountError::Unsupported => warning!("the disk vd{=char}: not FAT16 or FAT32", letter),
+        MountError::Disk(errno) => warning!("the disk vd{=char}: {=str}", letter, errno.0),
     }
 }
