@@ -69,8 +69,8 @@ impl<'s, 'm> Devices<'s, 'm> {
         self.on_pci(kind, take) || self.behind_registers(kind, take)
     }
 
-    /// Lets the interrupts of the device at `location` wake the CPU. To be called with its transport
-    /// once its queues are set up: until then it may refuse an interrupt.
+    /// Lets the interrupts of the device at `location` wake the CPU. To be called with its
+    /// transport once its queues are set up: until then it may refuse an interrupt.
     pub fn wake(&self, location: Location, transport: &AnyTransport) {
         let enabled = match (location, transport) {
             (Location::Mmio { gsi, .. }, _) => {
