@@ -31,6 +31,14 @@ impl Machine {
         }
     }
 
+    /// The virtio disk that one gets without asking for anything special.
+    pub fn disk_device(self) -> &'static str {
+        match self {
+            Self::Pc | Self::Q35 => "virtio-blk-pci",
+            Self::Microvm => "virtio-blk-device",
+        }
+    }
+
     /// The virtio channel that one gets without asking for anything special.
     pub fn usual_virtio(self) -> Channel {
         match self {

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::client::{ANSWER, Client};
 use crate::deadline::Deadline;
+use crate::disk::Drive;
 use crate::guest_log;
 use crate::image::Image;
 use crate::machine::{Channel, Machine};
@@ -39,6 +41,7 @@ pub struct Launch {
     channel: Channel,
     memory_mib: u32,
     command_line: Option<String>,
+    drives: Vec<Drive>,
     extra: Vec<String>,
     paused: bool,
     lifetime: Duration,
@@ -53,6 +56,7 @@ impl Launch {
             channel,
             memory_mib: 8,
             command_line: channel.command_line().map(str::to_owned),
+            drives: Vec::new(),
             extra: Vec::new(),
             paused: false,
             lifetime: LIFETIME,
@@ -79,6 +83,21 @@ impl Launch {
     #[must_use]
     pub fn command_line(mut self, text: &str) -> Self {
         self.command_line = Some(text.to_owned());
+        self
+    }
+
+    /// More words for the kernel command line, after what the channel needs.
+    #[must_use]
+    pub fn more_command_line(self, words: &str) -> Self {
+        let text = self.command_line.iter().map(String::as_str).chain([words]);
+        let text = text.collect::<Vec<_>>().join(" ");
+        self.command_line(&text)
+    }
+
+    /// A virtio disk, after those that there are already.
+    #[must_use]
+    pub fn drive(mut self, drive: Drive) -> Self {
+        self.drives.push(drive);
         self
     }
 
@@ -152,6 +171,9 @@ impl Launch {
         let agent = format!("socket,id=agent,path={},server=on,wait=off", at("agent"));
         command.args(["-chardev", &agent]);
         command.args(self.channel.arguments(self.machine, "agent"));
+        for (index, drive) in self.drives.iter().enumerate() {
+            command.args(drive.arguments(self.machine.disk_device(), index));
+        }
         command.args(["-debugcon", &format!("file:{}", at("log"))]);
         command.args(["-qmp", &format!("unix:{}", at("qmp"))]);
         if self.paused {
@@ -239,6 +261,17 @@ impl Guest {
     pub fn wait_for_exit(&mut self, within: Duration) -> Result<ExitStatus> {
         let child = &mut self.child;
         self.deadline.or_within(within).await_some("QEMU's exit", || Ok(child.try_wait()?))
+    }
+
+    /// Ends QEMU from one moment to the next (SIGKILL), as a host that loses its power does.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Whether QEMU is still there.
@@ -329,6 +362,21 @@ impl Drop for Guest {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processor time that each of `guests` uses in one window, the same for all.
+///
+/// # Errors
+///
+/// One of them has ended.
+pub fn processor_time_during<'a>(
+    window: Duration,
+    guests: impl Iterator<Item = &'a Guest> + Clone,
+) -> Result<Vec<Duration>> {
+    let before = guests.clone().map(Guest::processor_time).collect::<Result<Vec<_>>>()?;
+    thread::sleep(window);
+    let after = guests.map(Guest::processor_time).collect::<Result<Vec<_>>>()?;
+    Ok(after.into_iter().zip(before).map(|(after, before)| after.saturating_sub(before)).collect())
 }
 
 /// The processor time that process `pid` has used, all its threads together.

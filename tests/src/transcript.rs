@@ -4,6 +4,9 @@ use core::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+/// How many bytes of a line are shown.
+const SHOWN: usize = 2000;
+
 /// Which way bytes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -24,7 +27,10 @@ pub struct Transcript {
 struct Entry {
     at: Instant,
     direction: Direction,
-    bytes: Vec<u8>,
+    /// As much of it as is shown: it may be a file of many megabytes.
+    shown: Vec<u8>,
+    length: usize,
+    is_ended: bool,
 }
 
 impl Transcript {
@@ -36,27 +42,29 @@ impl Transcript {
     /// Adds bytes that went over the channel just now. A line is one entry, however it came.
     pub fn add(&self, direction: Direction, bytes: &[u8]) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = entries.last_mut()
-            && last.direction == direction
-            && !last.bytes.ends_with(b"\n")
-        {
-            last.bytes.extend_from_slice(bytes);
-            return;
+        let goes_on = |last: &Entry| last.direction == direction && !last.is_ended;
+        if !entries.last().is_some_and(goes_on) {
+            let at = Instant::now();
+            entries.push(Entry { at, direction, shown: Vec::new(), length: 0, is_ended: false });
         }
-        entries.push(Entry { at: Instant::now(), direction, bytes: bytes.to_vec() });
+        let Some(entry) = entries.last_mut() else { return };
+        let room = SHOWN.saturating_sub(entry.shown.len());
+        entry.shown.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        entry.length += bytes.len();
+        entry.is_ended = bytes.ends_with(b"\n");
     }
 }
 
 impl fmt::Display for Transcript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        for Entry { at, direction, bytes } in entries.iter() {
+        for Entry { at, direction, shown, length, .. } in entries.iter() {
             let arrow = match direction {
                 Direction::ToGuest => '>',
                 Direction::FromGuest => '<',
             };
             let seconds = at.duration_since(self.started).as_secs_f64();
-            writeln!(f, "{seconds:9.6} {arrow} {}", readable(bytes))?;
+            writeln!(f, "{seconds:9.6} {arrow} {}", cut(shown, *length))?;
         }
         Ok(())
     }
@@ -64,8 +72,10 @@ impl fmt::Display for Transcript {
 
 /// Bytes of the protocol as text: quotes stay, everything unprintable is escaped, long ones are cut.
 pub fn readable(bytes: &[u8]) -> String {
-    const SHOWN: usize = 2000;
-    let shown = bytes.get(..SHOWN).unwrap_or(bytes);
+    cut(bytes.get(..SHOWN).unwrap_or(bytes), bytes.len())
+}
+
+fn cut(shown: &[u8], length: usize) -> String {
     let mut text = String::with_capacity(shown.len());
     for &byte in shown {
         match byte {
@@ -73,8 +83,8 @@ pub fn readable(bytes: &[u8]) -> String {
             _ => text.extend(byte.escape_ascii().map(char::from)),
         }
     }
-    if bytes.len() > SHOWN {
-        text.extend(["... (", &bytes.len().to_string(), " bytes)"]);
+    if length > shown.len() {
+        text.extend(["... (", &length.to_string(), " bytes)"]);
     }
     text
 }

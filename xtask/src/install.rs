@@ -11,6 +11,11 @@ pub(crate) fn qemu() -> Result<()> {
     packages(&[EMULATOR], &["qemu-system-x86"])
 }
 
+/// Makes sure that there is what makes, checks and reads FAT volumes.
+pub(crate) fn fat_tools() -> Result<()> {
+    packages(&tests::disk::PROGRAMS, &["dosfstools", "mtools"])
+}
+
 /// Makes sure that the real qemu-ga is there.
 pub(crate) fn qemu_ga() -> Result<()> {
     packages(&["qemu-ga"], &["qemu-guest-agent"])

@@ -1,14 +1,16 @@
-//! The project's commands: `cargo xtask run | image | test | conformance | fuzz`.
+//! The project's commands: `cargo xtask run | image | test | conformance | soak | fuzz`.
 //!
 //! One file per command. What boots and talks to guests is the crate `tests`.
 
 #![allow(clippy::missing_errors_doc, reason = "an error here is a message and an exit code")]
 
 mod conformance;
+mod files;
 mod fuzz;
 mod image;
 mod install;
 mod run;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -20,6 +22,7 @@ const HELP: &str = "\
 cargo xtask COMMAND [OPTIONS]
 
   run          boot a guest in QEMU, play every command at its agent, shut it down
+    --board pc|appliance       the image; the appliance gets a disk, and files go in and out [pc]
     --machine pc|q35|microvm   the machine [pc]
     --channel virtio|uart      how the agent is reached [virtio]
     --memory M                 memory in MiB [8]
@@ -40,6 +43,10 @@ cargo xtask COMMAND [OPTIONS]
     --corpus FILE              recorded exchanges [tests/corpus/qemu-ga-7.2.22.jsonl]
     --random N                 that many generated inputs after the corpus [0]
     --seed S                   where generating starts [1]
+
+  soak         write to an appliance's disk, kill it at a random moment, look what is left
+    --rounds N                 how many times [200]
+    --seed S                   where chance starts [1]
 
   fuzz TARGET  run one fuzz target (needs a nightly toolchain)
     --seconds N                for how long [60]
@@ -71,6 +78,7 @@ fn dispatch(mut parser: Parser) -> Result<ExitCode> {
         "image" => carry_out(image::Options::parse(parser)?, image::run),
         "test" => carry_out(test::Options::parse(parser)?, test::run),
         "conformance" => carry_out(conformance::Options::parse(parser)?, conformance::run),
+        "soak" => carry_out(soak::Options::parse(parser)?, soak::run),
         "fuzz" => carry_out(fuzz::Options::parse(parser)?, fuzz::run),
         "help" => {
             print!("{HELP}");

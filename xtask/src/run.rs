@@ -12,16 +12,18 @@ use anyhow::{Context as _, Result, ensure};
 use lexopt::{Arg, Parser, ValueExt as _};
 use signal_hook::consts::SIGINT;
 use tests::client::{ANSWER, Client};
+use tests::disk::{Disk, Drive};
 use tests::elf::{Elf, Kind};
 use tests::image::Image;
 use tests::machine::{Channel, Machine};
 use tests::qemu::{Guest, Launch};
 use tests::readme;
 
-use crate::{choice, install, unexpected};
+use crate::{choice, files, install, unexpected};
 
 /// What was asked for.
 pub(crate) struct Options {
+    board: Image,
     machine: Machine,
     uart: bool,
     memory_mib: u32,
@@ -32,12 +34,20 @@ pub(crate) struct Options {
 impl Options {
     /// `None` when help was asked for.
     pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
-        let mut options =
-            Self { machine: Machine::Pc, uart: false, memory_mib: 8, stay: false, log: false };
+        let mut options = Self {
+            board: Image::Pc,
+            machine: Machine::Pc,
+            uart: false,
+            memory_mib: 8,
+            stay: false,
+            log: false,
+        };
+        let boards = [Image::Pc, Image::Appliance].map(|image| (image.name(), image));
         let machines = Machine::ALL.map(|machine| (machine.name(), machine));
         let channels = [("virtio", false), ("uart", true)];
         while let Some(argument) = parser.next()? {
             match argument {
+                Arg::Long("board") => options.board = choice(&mut parser, "board", &boards)?,
                 Arg::Long("machine") => {
                     options.machine = choice(&mut parser, "machine", &machines)?;
                 }
@@ -59,9 +69,12 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     const A_YEAR: Duration = Duration::from_hours(365 * 24);
     install::qemu()?;
+    if options.board == Image::Appliance {
+        install::fat_tools()?;
+    }
     let channel = if options.uart { Channel::Com1 } else { options.machine.usual_virtio() };
     println!("building the image");
-    let kernel = Image::Pc.build()?;
+    let kernel = options.board.build()?;
     let elf = Elf::read(&kernel)?;
     println!(
         "image    {}\n         {} bytes of code and data, {} of static RAM",
@@ -70,11 +83,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         elf.size_of(Kind::Zeroed)
     );
     println!("machine  {}, {channel}, {} MiB of memory", options.machine, options.memory_mib);
-    let mut guest = Launch::new(&kernel, options.machine, channel)
+    let mut launch = Launch::new(&kernel, options.machine, channel)
         .memory_mib(options.memory_mib)
-        .lifetime(A_YEAR)
-        .start()?;
-    let played = play(&mut guest, options);
+        .lifetime(A_YEAR);
+    let disk = match options.board {
+        Image::Appliance => Some(files::make_disk()?),
+        Image::Pc | Image::Uart => None,
+    };
+    if let Some(disk) = &disk {
+        launch = launch.drive(Drive::of(disk).discard());
+    }
+    let mut guest = launch.start()?;
+    let played = play(&mut guest, disk.as_ref(), options);
     if options.log || played.is_err() {
         print!("\nguest log\n{}", guest.log());
     }
@@ -82,12 +102,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn play(guest: &mut Guest, options: &Options) -> Result<()> {
+fn play(guest: &mut Guest, disk: Option<&Disk>, options: &Options) -> Result<()> {
     let mut client = guest.connect()?;
     client.wait_until_up()?;
     println!("boot     {} from launching QEMU to the first reply", time(guest.started().elapsed()));
 
     transcript(&mut client)?;
+    if let Some(disk) = disk {
+        files::play(&mut client, disk)?;
+    }
     drop(client);
     println!("\nas Proxmox: a connection for each command, sync and command in one write");
     for command in ["guest-ping", "guest-info"] {
@@ -97,7 +120,7 @@ fn play(guest: &mut Guest, options: &Options) -> Result<()> {
         show(command, started.elapsed(), &format!("0xFF sync, {command}"), &reply);
     }
     if options.stay {
-        return stay(guest);
+        return stay(guest, options);
     }
     shut_down(guest)
 }
@@ -144,7 +167,7 @@ fn shut_down(guest: &mut Guest) -> Result<()> {
 }
 
 /// Tells how to reach the guest, and waits until it is shut down or interrupted.
-fn stay(guest: &mut Guest) -> Result<()> {
+fn stay(guest: &mut Guest, options: &Options) -> Result<()> {
     let socket = guest.agent_socket();
     let directory = socket.parent().context("no directory")?;
     println!("\nthe guest stays up; its socket is {}", socket.display());
@@ -156,7 +179,9 @@ fn stay(guest: &mut Guest) -> Result<()> {
         "  echo '{{\"execute\":\"guest-shutdown\"}}' | socat -t1 - UNIX-CONNECT:{}",
         socket.display()
     );
-    if let Ok(domain) = readme::block("libvirt-domain") {
+    if options.board == Image::Pc
+        && let Ok(domain) = readme::block("libvirt-domain")
+    {
         let file = directory.join("domain.xml");
         let domain = readme::with_kernel(&domain, guest.kernel())?;
         fs::write(&file, &domain)?;
@@ -178,7 +203,7 @@ fn stay(guest: &mut Guest) -> Result<()> {
     Ok(())
 }
 
-fn show(name: &str, took: Duration, request: &str, reply: &str) {
+pub(crate) fn show(name: &str, took: Duration, request: &str, reply: &str) {
     println!("\n{name}: {}", time(took));
     println!("  > {request}");
     print!("  < {reply}");

@@ -45,6 +45,7 @@ enum Outcome {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !options.quick {
         install::qemu()?;
+        install::fat_tools()?;
         install::qemu_ga()?;
     }
     if options.libvirt {

@@ -2,11 +2,10 @@
 
 use core::fmt::Write as _;
 use core::time::Duration;
-use std::thread;
 
 use anyhow::{Result, ensure};
 use tests::client::Client;
-use tests::qemu::{Guest, Launch};
+use tests::qemu::{Guest, Launch, processor_time_during};
 
 use crate::Setup;
 
@@ -24,10 +23,10 @@ pub(crate) fn check(setups: &[Setup]) -> Result<()> {
         let client = guest.connect_when_up()?;
         guests.push((setup, guest, client));
     }
-    let connected = during_window(guests.iter().map(|(_, guest, _)| guest))?;
+    let connected = processor_time_during(WINDOW, guests.iter().map(|(_, guest, _)| guest))?;
     let guests: Vec<(Setup, Guest)> =
         guests.into_iter().map(|(setup, guest, _client): (_, _, Client)| (setup, guest)).collect();
-    let alone = during_window(guests.iter().map(|(_, guest)| guest))?;
+    let alone = processor_time_during(WINDOW, guests.iter().map(|(_, guest)| guest))?;
 
     let mut report = String::new();
     let mut too_much = 0;
@@ -51,12 +50,4 @@ pub(crate) fn check(setups: &[Setup]) -> Result<()> {
         "{too_much} guests used {ALLOWED:?} or more of processor time in {WINDOW:?}:\n{report}"
     );
     Ok(())
-}
-
-/// The processor time that each guest uses in one window, the same for all.
-fn during_window<'a>(guests: impl Iterator<Item = &'a Guest> + Clone) -> Result<Vec<Duration>> {
-    let before = guests.clone().map(Guest::processor_time).collect::<Result<Vec<_>>>()?;
-    thread::sleep(WINDOW);
-    let after = guests.map(Guest::processor_time).collect::<Result<Vec<_>>>()?;
-    Ok(after.into_iter().zip(before).map(|(after, before)| after.saturating_sub(before)).collect())
 }

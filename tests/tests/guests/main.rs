@@ -85,7 +85,9 @@ impl Setup {
     fn name(self) -> String {
         match self.image {
             Image::Pc => format!("{}/{}", self.machine, self.channel),
-            image @ (Image::Appliance | Image::Uart) => format!("{}-image/{}", image.name(), self.machine),
+            image @ (Image::Appliance | Image::Uart) => {
+                format!("{}-image/{}", image.name(), self.machine)
+            }
         }
     }
 }
