@@ -17,8 +17,10 @@ pub(crate) struct Chain {
     pub(crate) first: u32,
     /// How many there are.
     pub(crate) clusters: u32,
-    /// The cluster that was asked for last, or the last of a span of them.
+    /// The cluster that was asked for last.
     latest: Known,
+    /// The last cluster of the span that was asked for last, of which the next may begin anywhere.
+    ahead: Known,
     /// The last cluster, at some time.
     end: Known,
     /// The last cluster when the chain was marked.
@@ -55,7 +57,7 @@ impl Chain {
         if wanted >= medium.geometry.clusters {
             return Err(Errno::IO);
         }
-        let known = [self.latest, self.end, self.mark]
+        let known = [self.latest, self.ahead, self.end, self.mark]
             .into_iter()
             .filter(|known| known.cluster != 0 && known.index <= wanted)
             .max_by_key(|known| known.index);
@@ -141,7 +143,7 @@ impl Chain {
         let end = within.saturating_add(u32::try_from(longest).unwrap_or(u32::MAX));
         let (count, last) = medium.run(cluster, parts(end, bytes))?;
         let ahead = count.saturating_sub(1);
-        self.latest = Known { index: first.saturating_add(ahead), cluster: last };
+        self.ahead = Known { index: first.saturating_add(ahead), cluster: last };
         let length = count.saturating_mul(bytes).saturating_sub(within);
         Ok(Span {
             sector: medium.geometry.sector_of(cluster).saturating_add(within >> 9),

@@ -97,8 +97,9 @@ impl File {
         length: u32,
     ) -> Result<(), Errno> {
         let end = at.saturating_add(length).min(self.size);
+        let most = index(medium.scratch_sectors()).saturating_mul(SECTOR_SIZE);
         while at < end {
-            let span = self.chain.span(medium, at, index(end.saturating_sub(at)))?;
+            let span = self.chain.span(medium, at, index(end.saturating_sub(at)).min(most))?;
             let sectors = span.within.saturating_add(span.length).div_ceil(SECTOR_SIZE);
             let sectors = u32::try_from(sectors).unwrap_or(u32::MAX).min(medium.scratch_sectors());
             medium.read_scratch(span.sector, sectors)?;

@@ -11,7 +11,7 @@
 const PADDING: u8 = b'=';
 
 /// Bytes that are encoded at once: whole groups, so that there is padding only at the end.
-pub(crate) const ENCODED_AT_ONCE: usize = 384;
+pub(crate) const ENCODED_AT_ONCE: usize = 1536;
 
 /// Encodes up to [`ENCODED_AT_ONCE`] bytes.
 pub(crate) fn encode<'o>(bytes: &[u8], out: &'o mut [u8; ENCODED_AT_ONCE / 3 * 4]) -> &'o [u8] {
@@ -56,7 +56,7 @@ fn bits(symbol: u8) -> Option<u8> {
 }
 
 /// Bytes that [`Decoder::read`] gives at once, at most.
-pub(crate) const DECODED_AT_ONCE: usize = 384;
+pub(crate) const DECODED_AT_ONCE: usize = 1536;
 
 /// Decodes a text piece by piece.
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encodes_like_the_crate(bytes in proptest::collection::vec(any::<u8>(), 0..=384)) {
+        fn encodes_like_the_crate(bytes in proptest::collection::vec(any::<u8>(), 0..=ENCODED_AT_ONCE)) {
             let expected = STANDARD.encode(&bytes);
             let mut out = [0; ENCODED_AT_ONCE / 3 * 4];
             prop_assert_eq!(encode(&bytes, &mut out), expected.as_bytes());

@@ -148,6 +148,9 @@ impl<'b> Reply<'b> {
     }
 
     /// Encodes bytes of a file as far as there is room.
+    ///
+    /// Not inlined: a board without files should not have its buffers on the stack.
+    #[inline(never)]
     fn write_file(
         &mut self,
         handle: Handle,
