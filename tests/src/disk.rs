@@ -383,7 +383,7 @@ impl Drive {
             "discard": if self.discard { "unmap" } else { "ignore" },
         });
         let device = format!(
-            "{device},drive=disk{index},serial=tinyqga-{index},discard={},write-cache={}",
+            "{device},id=drive{index},drive=disk{index},serial=tinyqga-{index},discard={},write-cache={}",
             switch(self.discard),
             switch(self.write_cache),
         );

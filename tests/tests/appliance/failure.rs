@@ -25,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("failing/writes", || failing_writes("write")),
     Case::new("failing/flushes", || failing_writes("flush")),
     Case::new("failing/discards", failing_discards),
+    Case::new("failing/no-answers", no_answers),
 ];
 
 /// How many images each case of `damaged` tries: 100 in all.
@@ -309,5 +310,42 @@ fn failing_discards() -> Result<()> {
         )?;
         use_everything(client)?;
         disk.expect_clean()
+    })
+}
+
+/// A disk that takes requests and does not answer them is given up, and may work again later.
+fn no_answers() -> Result<()> {
+    let disk = disk_with_files(Format::FAT16)?;
+    with_guest(launch()?.drive(Drive::of(&disk)), |guest, client| {
+        let mut allow = |bytes_a_second: u64| {
+            let limits = json!({
+                "id": "drive0", "bps": bytes_a_second, "bps_rd": 0, "bps_wr": 0,
+                "iops": 0, "iops_rd": 0, "iops_wr": 0,
+            });
+            guest.qmp().execute("block_set_io_throttle", &limits).map(|_| ())
+        };
+        allow(1)?;
+        let mut refusals = 0;
+        for path in ["big.bin", "hello.txt", "new"] {
+            let opened = client.open(path, if path == "new" { "w" } else { "r" })?;
+            let outcome = match opened {
+                Ok(handle) if path == "new" => client.close(handle)?,
+                Ok(handle) => client.read(handle, 100)?.map(|_| ()),
+                Err(refused) => Err(refused),
+            };
+            if let Err(Refused(text)) = outcome {
+                ensure!(text.ends_with("Input/output error"), "{text}");
+                refusals += 1;
+            }
+        }
+        ensure!(refusals > 0, "the disk works though it is not allowed to");
+        client.expect(r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#)?;
+        // 0 is no limit.
+        allow(0)?;
+        client.put_file("after", b"it works")?;
+        ensure!(disk.get("after")? == b"it works", "the disk holds other bytes");
+        use_everything(client)?;
+        ensure!(disk.check()?.damage.is_empty(), "the volume is damaged");
+        Ok(())
     })
 }

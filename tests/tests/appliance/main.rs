@@ -169,14 +169,15 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     // Those that take longest go first, so that the others run beside them.
     let tables = [
+        transfer::CASES,
         idle::CASES,
         power_cut::CASES,
-        transfer::CASES,
         corpus::CASES,
         failure::CASES,
         trim::CASES,
+        freeze::CASES,
     ];
-    for case in tables.into_iter().flatten().chain(freeze::CASES) {
+    for case in tables.into_iter().flatten() {
         trials.push(Trial::test(case.name, || Ok(verdict((case.check)())?)));
     }
     for setup in Setup::ALL {
