@@ -48,6 +48,18 @@ impl Served for Appliance<'_> {
         self.storage.filesystems_mut().attend();
     }
 
+    fn has_waited(&mut self) -> bool {
+        self.storage.filesystems_mut().has_waited()
+    }
+
+    fn settle(&mut self) {
+        // Not through the freezer: its hooks are for backups.
+        let settled = self.storage.filesystems_mut().freeze(&mut |_| true);
+        if settled.is_err() {
+            machine::error!("what was written last may be lost: the disk has failed");
+        }
+    }
+
     fn watchdog(&mut self) -> Option<&mut Watchdog> {
         Some(self.storage.watchdog_mut())
     }

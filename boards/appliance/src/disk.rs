@@ -27,6 +27,7 @@ type Device = Block<IdentityHal<Dma>, AnyTransport, SECTORS>;
 pub(crate) struct VirtioDisk<'m> {
     device: Device,
     machine: &'m Machine<'m>,
+    has_waited: bool,
 }
 
 impl<'m> VirtioDisk<'m> {
@@ -35,7 +36,7 @@ impl<'m> VirtioDisk<'m> {
         let device = Device::new(transport)?;
         // A volume has sectors; nobody assembles them to blocks.
         if device.block_sectors() == 1 {
-            Ok(Self { device, machine })
+            Ok(Self { device, machine, has_waited: false })
         } else {
             Err(Error::BlockSize)
         }
@@ -53,6 +54,11 @@ impl<'m> VirtioDisk<'m> {
         let _ = self.device.poll();
     }
 
+    /// Whether a call has slept since this was asked last.
+    pub(crate) const fn has_waited(&mut self) -> bool {
+        core::mem::replace(&mut self.has_waited, false)
+    }
+
     /// The disk's serial number; zeros after its end, and nothing else where it has none.
     pub(crate) fn serial(&mut self) -> [u8; SERIAL_BYTES] {
         self.call(Device::serial).unwrap_or_default()
@@ -64,7 +70,9 @@ impl<'m> VirtioDisk<'m> {
     ) -> Result<V, DiskError> {
         let machine = self.machine;
         let end_ms = machine.uptime_ms().saturating_add(TIMEOUT_MS);
+        let has_waited = &mut self.has_waited;
         let mut wait = || {
+            *has_waited = true;
             machine.idle_for(LOOK_MS);
             machine.uptime_ms() < end_ms
         };

@@ -104,6 +104,11 @@ impl<'m> Mounted<'m> {
         self.volume.disk_mut().attend();
     }
 
+    /// Whether a call has slept since this was asked last.
+    pub(crate) fn has_waited(&mut self) -> bool {
+        self.volume.disk_mut().has_waited()
+    }
+
     fn path(&self) -> &str {
         text(&self.path)
     }

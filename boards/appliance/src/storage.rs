@@ -60,6 +60,14 @@ impl<'m> Storage<'m> {
         }
     }
 
+    /// Whether a call has slept since this was asked last.
+    pub(crate) fn has_waited(&mut self) -> bool {
+        match self {
+            Self::Disk(mounted) => mounted.has_waited(),
+            Self::Ram(_) => false,
+        }
+    }
+
     fn filesystems(&mut self) -> &mut dyn Filesystems {
         match self {
             Self::Disk(filesystems) => filesystems,

@@ -2,7 +2,8 @@
 //!
 //! Interrupts are disabled but in [`Platform::idle`]. So whatever a device does after
 //! [`Channel::attend`] has looked at it raises an interrupt that is still pending when the CPU
-//! halts, and wakes it at once: nothing is missed, and nothing is polled.
+//! halts, and wakes it at once: nothing is missed, and nothing is polled. A board that sleeps by
+//! itself says so ([`Served::has_waited`]), and the loop looks once more.
 
 use agent_core::{Agent, Board, Pump, ShutdownMode};
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
@@ -44,6 +45,15 @@ pub trait Served: Board {
     /// the channel do not hide its next one.
     fn attend(&mut self) {}
 
+    /// Whether the board has slept until an interrupt since it was asked last, as for its disk. That
+    /// interrupt may have been the channel's, which the loop then looks at before it sleeps.
+    fn has_waited(&mut self) -> bool {
+        false
+    }
+
+    /// Puts what has been written where it survives the guest, before a shutdown.
+    fn settle(&mut self) {}
+
     /// The watchdog over its file systems, where it has any to freeze.
     fn watchdog(&mut self) -> Option<&mut Watchdog> {
         None
@@ -75,12 +85,13 @@ pub fn serve<C: Channel, B: Served>(
     let mut pump = Pump::new();
     loop {
         let moved = turn(&mut pump, channel, agent).unwrap_or_else(|error| {
-            // It may recover, or the host may replug it: either is another interrupt.
+            // The host may replug it, which is another interrupt.
             crate::error!("the channel: {}", error);
             false
         });
         if let Some(mode) = agent.board_mut().requested_shutdown() {
             drain(&mut pump, channel, agent, platform);
+            agent.board_mut().settle();
             channel.close();
             platform.shut_down(mode);
         }
@@ -93,7 +104,7 @@ pub fn serve<C: Channel, B: Served>(
     }
 }
 
-/// Moves what there is to move; returns whether there was anything.
+/// Moves what there is to move; returns whether there was anything, or may be.
 fn turn<C: Channel, B: Served>(
     pump: &mut Pump,
     channel: &mut C,
@@ -101,7 +112,12 @@ fn turn<C: Channel, B: Served>(
 ) -> Result<bool, ErrorKind> {
     agent.board_mut().attend();
     let more = channel.attend()?;
-    Ok(pump.run(channel, agent)? || more)
+    let moved = pump.run(channel, agent).unwrap_or_else(|error| {
+        crate::error!("the channel: {}", error);
+        // The next look at the device is what may mend it.
+        true
+    });
+    Ok(moved | more | agent.board_mut().has_waited())
 }
 
 /// Ends a freeze that has lasted too long. Returns how long the loop may sleep, where that is not
@@ -122,7 +138,7 @@ fn watch<B: Served>(agent: &mut Agent<'_, B>, platform: &impl Platform) -> Optio
 
 /// Gives the last replies to the host, or gives up.
 ///
-/// Without a timer interrupt there is nothing to sleep on, so this is the one place that polls.
+/// It polls, since not every channel has an interrupt for the last byte that has left.
 fn drain<C: Channel, B: Served>(
     pump: &mut Pump,
     channel: &mut C,
@@ -130,7 +146,7 @@ fn drain<C: Channel, B: Served>(
     platform: &impl Platform,
 ) {
     let start_ms = platform.uptime_ms();
-    while platform.uptime_ms() - start_ms < DRAIN_MS {
+    while platform.uptime_ms().saturating_sub(start_ms) < DRAIN_MS {
         let drained = turn(pump, channel, agent).and_then(|_| channel.is_drained());
         if !matches!(drained, Ok(false)) && agent.pending().is_empty() {
             return;

@@ -26,6 +26,8 @@ pub const DMA_PAGES: usize = dma_pages(PORTS, RECEIVE, TRANSMIT, 1);
 /// long.
 const QUIET_MS: u64 = 2000;
 const ANNOUNCEMENT_MS: u64 = 10_000;
+/// Looks without an answer, a millisecond or more apart, before a device counts as quiet.
+const EMPTY_LOOKS: u32 = 100;
 
 type Device<M> = Console<IdentityHal<M>, AnyTransport, PORTS, RECEIVE, TRANSMIT>;
 
@@ -54,21 +56,30 @@ impl<M: Memory> AgentPort<M> {
         let found = place.insert(Self { console, port: None });
         let start_ms = uptime_ms();
         let mut heard_ms = start_ms;
-        while found.port.is_none() {
+        // A guest that is stopped for a while finds its time gone, but not its looks.
+        let mut empty_looks = 0;
+        while found.console.is_multiport() {
             let now_ms = uptime_ms();
             if found.take_event()? {
                 heard_ms = now_ms;
+                empty_looks = 0;
             } else {
+                empty_looks += 1;
                 // Each look takes QEMU's lock, which it needs to answer.
                 while uptime_ms() == now_ms {
                     core::hint::spin_loop();
                 }
             }
-            if now_ms - heard_ms > QUIET_MS || now_ms - start_ms > ANNOUNCEMENT_MS {
-                *place = None;
+            if found.port.is_some() {
+                return Ok(());
+            }
+            let is_quiet = empty_looks >= EMPTY_LOOKS && now_ms.saturating_sub(heard_ms) > QUIET_MS;
+            if is_quiet || now_ms.saturating_sub(start_ms) > ANNOUNCEMENT_MS {
                 break;
             }
         }
+        // Without several ports there are no names, and it is not the agent's.
+        *place = None;
         Ok(())
     }
 

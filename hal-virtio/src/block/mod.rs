@@ -256,7 +256,10 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
     /// Without a request in progress there is nothing to wait for, and that is `Ready`. An error of the request is told
     /// once.
     pub fn poll(&mut self) -> Poll<Result<(), Error>> {
-        let advanced = self.check().and_then(|()| self.advance());
+        // Before any look at the queue, so that a line which rises later rises anew; and of a device
+        // that has failed, too, as others may share its line.
+        let interrupt = self.transport.ack_interrupt();
+        let advanced = self.check().and_then(|()| self.advance(interrupt));
         match self.note(advanced) {
             Ok(false) => Poll::Pending,
             Ok(true) => Poll::Ready(Ok(())),
@@ -304,9 +307,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
     }
 
     /// One step of [`poll`](Self::poll): whether the request, if there is one, is done.
-    fn advance(&mut self) -> Result<bool, Error> {
-        // Before any look at the queue, so that a line which rises later rises anew.
-        let interrupt = self.transport.ack_interrupt();
+    fn advance(&mut self, interrupt: InterruptStatus) -> Result<bool, Error> {
         if interrupt.contains(InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT) {
             self.config = self.read_config()?;
         }
