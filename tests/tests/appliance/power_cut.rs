@@ -1,7 +1,9 @@
-//! What is on the disk after QEMU was killed.
+//! What is on the disk after QEMU was killed, or the guest has ended itself.
 
 use anyhow::{Result, ensure};
+use tests::client::ANSWER;
 use tests::disk::{Disk, Drive, Format};
+use tests::files::Verdict as _;
 use tests::power_cuts;
 
 use crate::{Case, launch, with_guest};
@@ -10,6 +12,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("power-cuts", rounds),
     Case::new("closed-then-killed/written-back", || closed_then_killed(|drive| drive)),
     Case::new("closed-then-killed/written-through", || closed_then_killed(Drive::write_through)),
+    Case::new("written-then-shut-down", written_then_shut_down),
 ];
 
 /// A few of the rounds that `cargo xtask soak` plays hundreds of.
@@ -32,4 +35,18 @@ fn closed_then_killed(option: fn(Drive) -> Drive) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Neither flushed nor closed, but the guest has had every chance.
+fn written_then_shut_down() -> Result<()> {
+    let contents: Vec<u8> = (0..=u8::MAX).cycle().take(20_001).collect();
+    let disk = Disk::formatted(Format::FAT32)?;
+    with_guest(launch()?.drive(Drive::of(&disk)), |guest, client| {
+        let handle = client.open("notes", "w").granted()?;
+        client.write(handle, &contents).granted()?;
+        client.send("{\"execute\":\"guest-shutdown\"}\n")?;
+        ensure!(guest.wait_for_exit(ANSWER)?.success(), "QEMU did not end well");
+        ensure!(disk.get("notes")? == contents, "it holds other bytes");
+        disk.expect_clean()
+    })
 }
