@@ -136,10 +136,8 @@ impl<'s, D: Disk, const FILES: usize> Volume<'s, D, FILES> {
         }
         let file = slot.as_mut().ok_or(Errno::IO)?;
         file.handles = file.handles.saturating_add(1);
-        // As glibc has it: where only writing is possible, the position is known to be the end.
-        let at_end = mode.append && !mode.read;
-        let position = if at_end { u64::from(file.size()) } else { 0 };
-        Ok(Open { file: Some(at), position, mode })
+        // Also where it appends: as qemu-ga has it, the end is gone to with the first write.
+        Ok(Open { file: Some(at), position: 0, mode })
     }
 
     /// Where the file of an entry is open, or can be.

@@ -19,9 +19,6 @@ pub(crate) const CASES: &[Case] = &[
 /// Exchanges about files that only Linux has, which docs/differences.md tells of.
 const OF_LINUX: [&str; 3] = ["file_dev_null_read", "file_dev_zero_read", "file_dev_full_write"];
 
-/// On FAT a file that is opened to append is at its end before the first write, not at its start.
-const NOT_ON_FAT: &str = "file_append_position";
-
 /// How the answer to [`OF_LINUX`] begins.
 const NO_FILE: &[u8] =
     b"{\"error\": {\"class\": \"GenericError\", \"desc\": \"failed to open file '/dev/";
@@ -46,9 +43,6 @@ fn play(format: Option<Format>) -> Result<()> {
     let mut entries = read_corpus(&recorded())?;
     entries.retain(|entry| entry.group == "file");
     ensure!(entries.len() >= 62, "only {} entries", entries.len());
-    if template.is_some() {
-        entries.retain(|entry| entry.name != NOT_ON_FAT);
-    }
     let mut equal = 0;
     let mut differences = Vec::new();
     for entry in &entries {
