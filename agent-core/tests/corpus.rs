@@ -4,27 +4,21 @@
 //! those with commands that this guest does not offer are listed.
 
 mod guest;
+mod play;
 
+use core::iter::repeat;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use agent_core::{Agent, Buffers, Policy};
 use guest::Guest;
+use play::play;
 use serde_json::Value;
 
 fn replies(input: &[u8], policy: Policy<'_>) -> Vec<u8> {
     // The longest request of the corpus has 64 KiB.
     let mut buffers: Box<Buffers<131_072, 8192>> = Box::new(Buffers::new());
     let mut agent = Agent::new(Guest::default(), &mut buffers).with_policy(policy);
-    let (mut input, mut output) = (input, Vec::new());
-    while !input.is_empty() || !agent.pending().is_empty() {
-        let taken = agent.receive(input);
-        input = &input[taken..];
-        let pending = agent.pending();
-        output.extend_from_slice(pending);
-        let sent = pending.len();
-        agent.sent(sent);
-    }
-    output
+    play(&mut agent, input, repeat(usize::MAX))
 }
 
 fn bytes(hex: &Value) -> Vec<u8> {

@@ -1,10 +1,15 @@
 //! Files, file systems and the freeze, over a file system in memory.
 
+mod play;
+
+use core::iter::repeat;
+
 use agent_core::{
     Agent, Board, Buffers, Errno, Extent, Files, Filesystem, Filesystems, FreezeError, Handle,
     OpenMode, Policy, Trim, TrimError, Trimmed,
 };
 use embedded_io::SeekFrom;
+use play::play;
 use ramfs::{Arena, RamFs};
 
 /// A guest with a file system in memory, and whatever a test wants of freezing and trimming.
@@ -100,17 +105,7 @@ impl Board for Appliance {
 
 /// What the agent answers to a request, taken in pieces of `size` bytes.
 fn ask(agent: &mut Agent<'_, Appliance>, request: &str, size: usize) -> String {
-    let mut input = request.as_bytes();
-    let mut output = Vec::new();
-    while !input.is_empty() || !agent.pending().is_empty() {
-        let taken = agent.receive(input);
-        input = &input[taken..];
-        let pending = agent.pending();
-        let sent = pending.len().min(size);
-        output.extend_from_slice(&pending[..sent]);
-        agent.sent(sent);
-    }
-    String::from_utf8(output).unwrap()
+    String::from_utf8(play(agent, request.as_bytes(), repeat(size))).unwrap()
 }
 
 /// A request without arguments, or with these.

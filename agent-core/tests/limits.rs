@@ -1,9 +1,13 @@
 //! Messages at and beyond the agent's limits: an error each, and nothing else is lost.
 
 mod guest;
+mod play;
+
+use core::iter::repeat;
 
 use agent_core::{Agent, Board, Buffers, COMMANDS, Command, Needs, Policy};
 use guest::Guest;
+use play::play;
 
 const TOO_LONG: &str =
     "{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON token size limit exceeded\"}}\n";
@@ -13,17 +17,11 @@ const PING: &str = "{\"return\": {}}\n";
 fn replies(input: &str) -> String {
     let mut buffers: Buffers<1024, 8192> = Buffers::new();
     let mut agent = Agent::new(Guest::default(), &mut buffers);
-    let mut input = input.as_bytes();
-    let mut output = Vec::new();
-    while !input.is_empty() || !agent.pending().is_empty() {
-        let taken = agent.receive(input);
-        input = &input[taken..];
-        let pending = agent.pending();
-        output.extend_from_slice(pending);
-        let sent = pending.len();
-        agent.sent(sent);
-    }
-    String::from_utf8_lossy(&output).into_owned()
+    text(&play(&mut agent, input.as_bytes(), repeat(usize::MAX)))
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
 }
 
 #[test]
@@ -115,19 +113,7 @@ fn nesting() {
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     let mut buffers: Buffers<4096, 8192> = Buffers::new();
     let mut agent = Agent::new(Guest::default(), &mut buffers);
-    let mut play = |input: &str| {
-        let mut output = String::new();
-        let mut input = input.as_bytes();
-        while !input.is_empty() || !agent.pending().is_empty() {
-            let taken = agent.receive(input);
-            input = &input[taken..];
-            let pending = agent.pending();
-            output.push_str(core::str::from_utf8(pending).unwrap());
-            let sent = pending.len();
-            agent.sent(sent);
-        }
-        output
-    };
+    let mut play = |input: &str| text(&play(&mut agent, input.as_bytes(), repeat(usize::MAX)));
     let id = deep(1023);
     let output = play(&format!("{{\"execute\":\"guest-ping\",\"id\":{id}}}"));
     assert_eq!(output, format!("{{\"return\": {{}}, \"id\": {id}}}\n"));
@@ -142,16 +128,11 @@ fn nesting() {
 #[test]
 fn a_long_echo_leaves_in_pieces() {
     // Every byte becomes six, and the whole is longer than the reply buffer.
-    let text = "\u{e9}".repeat(2000);
+    let accents = "\u{e9}".repeat(2000);
     let mut buffers: Buffers<8192, 8192> = Buffers::new();
     let mut agent = Agent::new(Guest::default(), &mut buffers);
-    let request = format!("{{\"execute\":\"guest-ping\",\"id\":\"{text}\"}}");
-    assert_eq!(agent.receive(request.as_bytes()), request.len());
-    let mut output = String::new();
-    while !agent.pending().is_empty() {
-        output.push_str(core::str::from_utf8(&agent.pending()[..1]).unwrap());
-        agent.sent(1);
-    }
+    let request = format!("{{\"execute\":\"guest-ping\",\"id\":\"{accents}\"}}");
+    let output = text(&play(&mut agent, request.as_bytes(), [usize::MAX, 1].into_iter().cycle()));
     assert_eq!(output, format!("{{\"return\": {{}}, \"id\": \"{}\"}}\n", r"\u00E9".repeat(2000)));
 }
 

@@ -1,9 +1,11 @@
 //! What holds for every input whatever.
 
 mod guest;
+mod play;
 
 use agent_core::{Agent, Buffers, Policy};
 use guest::Guest;
+use play::play;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 const TOKENS: &[&[u8]] = &[
@@ -64,24 +66,12 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|tokens| tokens.concat())
 }
 
-fn play<const REQUEST: usize>(input: &[u8], sizes: &[usize]) -> Vec<u8> {
+/// What an agent with a request buffer of so many bytes answers.
+fn replies<const REQUEST: usize>(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut buffers: Box<Buffers<REQUEST, 8192>> = Box::new(Buffers::new());
     let policy = Policy::Block("guest-get-time");
     let mut agent = Agent::new(Guest::default(), &mut buffers).with_policy(policy);
-    let mut sizes = sizes.iter().copied().cycle();
-    let (mut input, mut output) = (input, Vec::new());
-    loop {
-        let chunk = input.len().min(sizes.next().unwrap());
-        let taken = agent.receive(&input[..chunk]);
-        input = &input[taken..];
-        let pending = agent.pending();
-        let sent = pending.len().min(sizes.next().unwrap());
-        output.extend_from_slice(&pending[..sent]);
-        agent.sent(sent);
-        if input.is_empty() && agent.pending().is_empty() {
-            return output;
-        }
-    }
+    play(&mut agent, input, sizes.iter().copied().cycle())
 }
 
 proptest! {
@@ -89,19 +79,19 @@ proptest! {
 
     #[test]
     fn chunks_make_no_difference(input in input(), sizes in vec(1..40_usize, 1..10)) {
-        prop_assert_eq!(play::<256>(&input, &sizes), play::<256>(&input, &[usize::MAX]));
+        prop_assert_eq!(replies::<256>(&input, &sizes), replies::<256>(&input, &[usize::MAX]));
     }
 
     #[test]
     fn a_client_can_always_sync(input in input()) {
         let sync = b"\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":815}}";
-        let output = play::<256>(&[&input, &sync[..]].concat(), &[usize::MAX]);
+        let output = replies::<256>(&[&input, &sync[..]].concat(), &[usize::MAX]);
         prop_assert!(output.ends_with(SYNCED), "{:?}", output);
     }
 
     #[test]
     fn every_reply_is_a_line_of_ascii(input in input()) {
-        let output = play::<256>(&input, &[usize::MAX]);
+        let output = replies::<256>(&input, &[usize::MAX]);
         for line in output.split_inclusive(|&byte| byte == b'\n') {
             let line = line.strip_prefix(b"\xff").unwrap_or(line);
             let is_object = line.starts_with(b"{") && line.ends_with(b"}\n");
@@ -111,16 +101,16 @@ proptest! {
 
     #[test]
     fn a_larger_buffer_moves_the_limit_and_nothing_else(input in input()) {
-        let small = play::<256>(&input, &[usize::MAX]);
+        let small = replies::<256>(&input, &[usize::MAX]);
         let limited = small.windows(10).any(|text| text == b"size limit");
-        prop_assert!(limited || small == play::<65536>(&input, &[usize::MAX]));
+        prop_assert!(limited || small == replies::<65536>(&input, &[usize::MAX]));
     }
 
     #[test]
     fn what_is_sent_within_the_buffers_size_fits(id in "[ -!#-\\[\\]-~]{0,120}", list in vec(any::<u8>(), 0..25)) {
         let request = format!("{{\"execute\":\"guest-ping\",\"id\":[{list:?},\"{id}\"]}}").replace(' ', "");
         prop_assert!(request.len() <= 256);
-        let output = play::<256>(request.as_bytes(), &[usize::MAX]);
+        let output = replies::<256>(request.as_bytes(), &[usize::MAX]);
         prop_assert!(output.starts_with(ECHOED), "{:?}", output);
     }
 }

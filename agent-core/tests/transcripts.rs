@@ -13,11 +13,13 @@
 //! The replies must come when the bytes before them have been received, and no sooner.
 
 mod guest;
+mod play;
 
 use std::{fs, path::Path};
 
 use agent_core::{Agent, Buffers, Policy};
 use guest::Guest;
+use play::play;
 use proptest::{prelude::*, test_runner::TestRunner};
 
 /// One `> ` line and the replies to it.
@@ -62,20 +64,7 @@ impl Transcript {
         let mut agent = Agent::new(Guest::default(), &mut buffers).with_policy(self.policy);
         let mut sizes = sizes.iter().copied().cycle();
         for exchange in &self.exchanges {
-            let mut input = &exchange.sent[..];
-            let mut output = Vec::new();
-            loop {
-                let chunk = input.len().min(sizes.next().unwrap());
-                let taken = agent.receive(&input[..chunk]);
-                input = &input[taken..];
-                let pending = agent.pending();
-                let sent = pending.len().min(sizes.next().unwrap());
-                output.extend_from_slice(&pending[..sent]);
-                agent.sent(sent);
-                if input.is_empty() && agent.pending().is_empty() {
-                    break;
-                }
-            }
+            let output = play(&mut agent, &exchange.sent, &mut sizes);
             let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert_eq!(show(&output), show(&exchange.replies), "{name} line {}", exchange.line);
             assert_eq!(output, exchange.replies, "{name} line {}", exchange.line);
