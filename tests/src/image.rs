@@ -57,13 +57,16 @@ impl Image {
     }
 }
 
-/// Builds the agent as a Linux process; the path is that of the program.
+/// Builds the agent as a Linux process; the path is that of the program. It is linked statically: an
+/// appliance may have no libraries, nor a loader for them.
 ///
 /// # Errors
 ///
 /// It does not build; cargo has then said why.
 pub fn linux() -> Result<PathBuf> {
-    build_binary(&["--release", "--package", "linux"])
+    let package = ["--release", "--package", "linux", "--bin", "tinyqga"];
+    let flags = ["--", "-C", "target-feature=+crt-static"];
+    binary_of("rustc", &[&package[..], &flags].concat())
 }
 
 /// The root of the workspace.
@@ -85,16 +88,21 @@ pub fn cargo() -> Command {
 ///
 /// It does not build, or builds no binary.
 pub fn build_binary(arguments: &[&str]) -> Result<PathBuf> {
+    binary_of("build", arguments)
+}
+
+/// Runs a command of cargo's that builds one binary, and gives its path.
+fn binary_of(command: &str, arguments: &[&str]) -> Result<PathBuf> {
     let output = cargo()
-        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
+        .args([command, "--quiet", "--message-format=json-render-diagnostics"])
         .args(arguments)
         .stderr(Stdio::inherit())
         .output()
         .context("running cargo")?;
-    ensure!(output.status.success(), "cargo build {} failed", arguments.join(" "));
+    ensure!(output.status.success(), "cargo {command} {} failed", arguments.join(" "));
     String::from_utf8(output.stdout)?
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .with_context(|| format!("cargo build {} makes no binary", arguments.join(" ")))
+        .with_context(|| format!("cargo {command} {} makes no binary", arguments.join(" ")))
 }
