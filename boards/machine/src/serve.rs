@@ -13,6 +13,10 @@ use crate::watchdog::{Look, Watchdog};
 /// How long the host is given to take the last replies before a shutdown, ms.
 const DRAIN_MS: u64 = 200;
 
+/// How long the host is given to notice that the channel is closed before the machine ends, ms.
+/// libvirt otherwise may see its connection end first, and take a shutdown that worked as failed.
+const LINGER_MS: u64 = 150;
+
 /// Where the agent's bytes come from and go to. None of its functions waits for the host.
 pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + WriteReady {
     /// Lets the device's interrupt fall, so that the next event raises it again, and then looks at
@@ -93,6 +97,7 @@ pub fn serve<C: Channel, B: Served>(
             drain(&mut pump, channel, agent, platform);
             agent.board_mut().settle();
             channel.close();
+            linger(platform);
             platform.shut_down(mode);
         }
         let longest_ms = watch(agent, platform);
@@ -133,6 +138,14 @@ fn watch<B: Served>(agent: &mut Agent<'_, B>, platform: &impl Platform) -> Optio
             crate::warning!("the host has forgotten a freeze; thawed: {=bool}", thawed);
             Some(0)
         }
+    }
+}
+
+/// Lets time pass, whatever the host does.
+fn linger(platform: &impl Platform) {
+    let start_ms = platform.uptime_ms();
+    while platform.uptime_ms().saturating_sub(start_ms) < LINGER_MS {
+        core::hint::spin_loop();
     }
 }
 
