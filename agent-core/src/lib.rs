@@ -48,9 +48,14 @@ mod wire;
 
 pub use agent::Agent;
 pub use capability::{
-    Board, Clock, ClockError, DiskAddress, Errno, Extent, Files, Filesystem, Filesystems,
-    FreezeError, Handle, Handles, OpenMode, PciAddress, Power, PowerError, ShutdownMode, Trim,
-    TrimError, Trimmed, UnixNanos,
+    AuthorizedKeys, Board, Capture, Clock, ClockError, Device, Devices, Disk, DiskAddress,
+    DiskStatistics, Disks, End, Errno, Extent, Files, Filesystem, Filesystems, FreezeError, Handle,
+    Handles, Identity, Input, Interface, InterfaceAddress, InterfaceStatistics, Invocation, Kept,
+    KeysError, LoadAverage, Memory, MemoryBlock, MemoryBlockError, Network, OpenMode, OsInfo,
+    Password, Passwords, PciAddress, PciId, Pid, Power, PowerError, Processor, ProcessorError,
+    ProcessorTimes, Processors, ProgramStatus, Programs, Route, RouteDetails, ShutdownMode, Stream,
+    Suspend, SuspendError, SuspendMode, Timezone, Transfers, Trim, TrimError, Trimmed, UnixNanos,
+    Usage, User,
 };
 pub use channel::Pump;
 pub use command::{COMMANDS, Command, Field, Needs, Response, Type};
