@@ -18,6 +18,7 @@
 //! descriptors        segments, task state, gates: from then on faults have a handler
 //! faults             what a fault handler is told
 //! interrupts         local APIC and I/O APICs; interrupts that only wake
+//! real_mode          from real mode to a function: processors that start, machines that wake up
 //! critical_section   for a single processor
 //! ```
 //!
@@ -84,6 +85,7 @@ pub mod memory;
 pub mod pci;
 pub mod ports;
 pub mod power;
+pub mod real_mode;
 mod relax;
 pub mod rtc;
 pub mod tsc;
