@@ -33,6 +33,8 @@ pub struct Section {
     pub name: String,
     /// What it is for.
     pub kind: Kind,
+    /// Where it lies when the program runs.
+    pub address: u64,
     /// Bytes of memory.
     pub size: u64,
 }
@@ -197,7 +199,12 @@ fn sections(file: &File<'_>) -> Result<Vec<Section>> {
         } else {
             Kind::Constants
         };
-        sections.push(Section { name: section.name()?.to_owned(), kind, size: section.size() });
+        sections.push(Section {
+            name: section.name()?.to_owned(),
+            kind,
+            address: section.address(),
+            size: section.size(),
+        });
     }
     Ok(sections)
 }

@@ -58,9 +58,21 @@ fn image_fits_its_memory_and_keeps_code_read_only() -> Result<()> {
                 segment.address >= 1024 * KIB && segment.address + segment.size <= end_max,
                 "{segment:x?} is not between 1 MiB and {end_max:#x}"
             );
+            ensure!(!segment.is_writable, "{segment:x?} is loaded, and writable");
+        }
+        for section in &elf.sections {
+            let end = section.address + section.size;
             ensure!(
-                !(segment.is_writable && segment.is_executable),
-                "{segment:x?} is writable and executable"
+                section.address >= 1024 * KIB && end <= end_max,
+                "{section:x?} is not between 1 MiB and {end_max:#x}"
+            );
+            // Else a reset, the one that wakes a suspended machine included, would overwrite it.
+            ensure!(
+                matches!(section.kind, Kind::Code | Kind::Constants)
+                    || elf.segments.iter().all(|segment| {
+                        end <= segment.address || segment.address + segment.size <= section.address
+                    }),
+                "{section:x?} is written by the program and loaded over at a reset: {segments:x?}"
             );
         }
         let mut pairs = segments.iter().zip(segments.iter().skip(1));

@@ -81,7 +81,13 @@ pvh_start:
     cli
     mov ebp, ebx                    # start info, out of the way of CPUID and REP
 
-    # A loader clears .bss, but with very little memory the firmware has been at work there since.
+    # No loader knows of what the program writes: the linker script says why.
+    mov esi, offset __data_load
+    mov edi, offset __data_start
+    mov ecx, offset __data_end
+    sub ecx, edi
+    shr ecx, 2
+    rep movsd
     xor eax, eax
     mov edi, offset __bss_start
     mov ecx, offset __bss_end
