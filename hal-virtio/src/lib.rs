@@ -2,11 +2,12 @@
 //!
 //! A driver for the **multiport virtio console** (virtio 1.2 §5.3), QEMU's `virtio-serial`: named channels of bytes
 //! between guest and host, several over one device, plugged and unplugged at run time. One for the **block device**
-//! (§5.2), a disk. And what it takes to get there:
+//! (§5.2), a disk. One for the **network device** (§5.1). And what it takes to get there:
 //!
 //! ```text
 //! console            named ports as embedded_io channels that never wait
 //! block              a disk's sectors: requests that never wait, and calls that wait as the program says
+//! net                Ethernet frames, in and out, never waiting
 //!   device           reset, feature negotiation, start
 //!     pci            finding a device behind any bridge, its registers, MSI-X
 //!     mmio           the look before a transport over memory-mapped registers, versions 1 and 2
@@ -104,6 +105,7 @@ pub mod console;
 pub mod device;
 pub mod dma;
 pub mod mmio;
+pub mod net;
 pub mod pci;
 pub mod transport;
 
