@@ -4,6 +4,8 @@
 //! `xen/include/public/arch-x86/hvm/start_info.h`, versions 0 and 1, checked once: after
 //! [`StartInfo::read`] every slice lies in readable memory and every length has a bound.
 
+use core::ops::Range;
+
 use hal_x86::memory::PhysicalMemory;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U32, U64};
@@ -50,6 +52,27 @@ impl<'m> StartInfo<'m> {
     /// Where ACPI's root pointer lies, if the hypervisor says so.
     pub const fn rsdp(&self) -> Option<u64> {
         self.rsdp
+    }
+
+    /// Whether `place` is memory that the program may have: memory by the map, nothing else by the
+    /// map, and nothing of what is read through this.
+    pub fn is_free(&self, place: Range<u64>) -> bool {
+        let of = |start: u64, len_bytes: u64| start..start.saturating_add(len_bytes);
+        let apart = |other: Range<u64>| other.end <= place.start || place.end <= other.start;
+        let mut is_memory = false;
+        for region in self.memory_map() {
+            let range = of(region.start, region.len_bytes);
+            if region.kind == MemoryKind::Ram {
+                is_memory |= range.start <= place.start && place.end <= range.end;
+            } else if !apart(range) {
+                return false;
+            }
+        }
+        let command_line = self.command_line.as_ptr_range();
+        let regions = self.regions.as_ptr_range();
+        is_memory
+            && apart(command_line.start as u64..command_line.end as u64)
+            && apart(regions.start as u64..regions.end as u64)
     }
 
     /// The kernel's command line, without its final zero; not necessarily text.
@@ -264,6 +287,49 @@ mod tests {
         let info = StartInfo::read(&memory, START).unwrap();
         assert_eq!(info.memory_map().count(), 0);
         assert_eq!(info.command_line(), b"");
+    }
+
+    #[test]
+    fn a_place_is_free_where_only_memory_is() {
+        let ram = |start, len_bytes| entry(start, len_bytes, 1);
+        let reserved = |start, len_bytes| entry(start, len_bytes, 2);
+        for (map, expected) in [
+            (vec![ram(0, 0x9_FC00)], true),
+            (vec![ram(0x8000, 0x1000)], true),
+            (vec![ram(0x8001, 0x1000)], false),
+            (vec![ram(0x8000, 0xFFF)], false),
+            (vec![ram(0, 0x8800), ram(0x8800, 0x8800)], false),
+            (vec![ram(0, 0x9_FC00), reserved(0x9000, 0x1000), reserved(0, 0x8000)], true),
+            (vec![ram(0, 0x9_FC00), reserved(0x8FFF, 1)], false),
+            (vec![reserved(0, u64::MAX), ram(0, 0x9_FC00)], false),
+            (vec![ram(1, u64::MAX)], true),
+            (vec![], false),
+        ] {
+            let entries = u32::try_from(map.len()).unwrap();
+            let memory = memory(1, 0, START + 56, entries, &map.concat());
+            let info = StartInfo::read(&memory, START).unwrap();
+            assert_eq!(info.is_free(0x8000..0x9000), expected, "{:?}", info.regions);
+        }
+    }
+
+    #[test]
+    fn a_place_is_not_free_where_the_command_line_or_the_map_lies() {
+        let map = entry(0, u64::MAX, 1);
+        let rest = [map, b"agent.channel=com1\0junk".to_vec()].concat();
+        let memory = memory(1, START + 56 + 24, START + 56, 1, &rest);
+        let info = StartInfo::read(&memory, START).unwrap();
+        let map = info.regions.as_ptr() as u64;
+        let line = info.command_line.as_ptr() as u64;
+        for (place, expected) in [
+            (map - 0x1000..map, true),
+            (map..map + 1, false),
+            (map + 23..map + 24, false),
+            (line..line + 1, false),
+            (line + 17..line + 100, false),
+            (line + 18..line + 100, true),
+        ] {
+            assert_eq!(info.is_free(place.clone()), expected, "{place:x?}");
+        }
     }
 
     #[test]
