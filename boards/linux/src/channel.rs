@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::os::fd::BorrowedFd;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use rustix::io::Errno;
@@ -14,12 +15,17 @@ use rustix::io::Errno;
 pub(crate) trait Channel:
     Read<Error = ChannelError> + ReadReady + Write + WriteReady
 {
-    /// Waits until it is worth to pump again, at most `timeout`.
+    /// Waits until it is worth to pump again, at most `timeout`, and no longer than until `other`
+    /// is ready to be read.
     ///
     /// # Errors
     ///
     /// The channel is broken.
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), ChannelError>;
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ChannelError>;
 
     /// Whether what was written has left this machine, as far as that can be known.
     fn is_drained(&self) -> bool {

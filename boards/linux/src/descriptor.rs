@@ -54,11 +54,16 @@ impl Descriptor {
         self.refused = PollFlags::empty();
     }
 
-    /// Waits until what was refused may go on, a signal has come, or `timeout` is over.
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+    /// Waits until what was refused may go on, `other` can be read, a signal has come, or
+    /// `timeout` is over.
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Errno> {
         let refused = self.refused;
         self.forget();
-        wait_for(&self.descriptor, refused, timeout)
+        wait_for(Some(PollFd::new(&self.descriptor, refused)), other, timeout)
     }
 
     fn ready(&mut self, events: PollFlags) -> Result<bool, Errno> {
@@ -77,15 +82,17 @@ impl AsFd for Descriptor {
     }
 }
 
-/// Waits until a descriptor is ready for `events`, a signal has come, or `timeout` is over.
+/// Waits until `first` has an event, `other` can be read, a signal has come, or `timeout` is over.
 pub(crate) fn wait_for(
-    descriptor: impl AsFd,
-    events: PollFlags,
+    first: Option<PollFd<'_>>,
+    other: Option<BorrowedFd<'_>>,
     timeout: Option<Duration>,
 ) -> Result<(), Errno> {
     // A time that the kernel's type cannot hold is as good as for ever.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    match poll(&mut [PollFd::new(&descriptor, events)], timeout.as_ref()) {
+    let other = other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN));
+    let mut polled: Vec<_> = first.into_iter().chain(other).collect();
+    match poll(&mut polled, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error),
     }

@@ -1,9 +1,8 @@
 //! A channel that is a device: a virtio-serial port or a serial line.
 
 use core::time::Duration;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::thread;
 
 use anyhow::Context as _;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
@@ -17,7 +16,7 @@ use rustix::termios::{
 
 use crate::{
     channel::{Channel, ChannelError},
-    descriptor::Descriptor,
+    descriptor::{Descriptor, wait_for},
     log::Log,
 };
 
@@ -138,13 +137,17 @@ impl Write for Device {
 }
 
 impl Channel for Device {
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), ChannelError> {
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ChannelError> {
         if core::mem::take(&mut self.is_host_absent) {
             self.descriptor.forget();
-            thread::sleep(timeout.unwrap_or(ABSENT_HOST_PAUSE).min(ABSENT_HOST_PAUSE));
-            return Ok(());
+            let pause = timeout.unwrap_or(ABSENT_HOST_PAUSE).min(ABSENT_HOST_PAUSE);
+            return Ok(wait_for(None, other, Some(pause))?);
         }
-        Ok(self.descriptor.wait(timeout)?)
+        Ok(self.descriptor.wait(timeout, other)?)
     }
 
     fn is_drained(&self) -> bool {

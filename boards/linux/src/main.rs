@@ -2,7 +2,8 @@
 //!
 //! For appliance images that have a kernel and nothing else, and the fast way to test. It takes
 //! qemu-ga's options and listens where qemu-ga would. One thread. Heap is needed where files are:
-//! a page for each open one, and for what is read of those that do not tell their size.
+//! a page for each open one, and for what is read of those that do not tell their size; and for
+//! what programs write.
 //!
 //! ```text
 //! options                     the command line
@@ -27,10 +28,11 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use agent_core::{Agent, Buffers, COMMANDS};
+use anyhow::Context as _;
 
 use crate::{
     device::Device,
-    host::Host,
+    host::{Host, Processes},
     log::Log,
     options::{Invocation, Method, Options},
     serve::serve,
@@ -67,7 +69,10 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<core::convert::Infallible> {
     let log = options.log();
     let mut buffers = Buffers::<REQUEST, REPLY>::new();
-    let host = Host::new(log, options.dry_run);
+    let programs = options.exec.then(Processes::new).transpose();
+    let programs = programs.context("guest-exec needs pidfd_open(2)")?;
+    let host =
+        Host::new(log, options.dry_run).with_users_of(options.root.clone()).with_programs(programs);
     let mut agent = Agent::new(host, &mut buffers).with_policy(options.policy());
     let agent = &mut agent;
     let watchdog = Watchdog::new(options.freeze_timeout);

@@ -22,11 +22,16 @@ The QEMU guest agent without an operating system around it, as a Linux process.
   -b, --block-rpcs LIST  commands to disable, with commas between them
                          (\"help\" lists those that there are)
   -a, --allow-rpcs LIST  the only commands to enable, likewise
-      --dry-run          neither set the time, freeze, trim nor shut down,
-                         only log it; files are written all the same
+      --dry-run          neither set the time, freeze, trim, shut down nor change
+                         users, only log it; files are written and programs
+                         run all the same
+      --exec             offer guest-exec and guest-exec-status: the host may run
+                         any program here
       --freeze-timeout SECONDS
                          how long file systems stay frozen if no thaw comes
                          (60 is the default; 0 is for ever)
+      --root FOLDER      the system whose users' passwords and keys are meant
+                         (/ is the default)
   -v, --verbose          log every connection and action
   -V, --version          print the version and exit
   -h, --help             print this and exit
@@ -49,10 +54,14 @@ pub(crate) enum Invocation {
 pub(crate) struct Options {
     pub(crate) method: Method,
     pub(crate) path: PathBuf,
-    /// Neither set the time, freeze, trim nor shut down.
+    /// Neither set the time, freeze, trim, shut down nor change users.
     pub(crate) dry_run: bool,
+    /// The host may run programs.
+    pub(crate) exec: bool,
     /// How long a freeze may last; `None` is for ever.
     pub(crate) freeze_timeout: Option<Duration>,
+    /// The system whose users are meant.
+    pub(crate) root: PathBuf,
     rpcs: Rpcs,
     verbose: bool,
 }
@@ -121,7 +130,9 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Invocation, Error> {
     let mut path = None;
     let mut rpcs = Rpcs::All;
     let mut dry_run = false;
+    let mut exec = false;
     let mut freeze_timeout = 60;
+    let mut root = "/".into();
     let mut verbose = false;
     while let Some(argument) = parser.next()? {
         match argument {
@@ -138,7 +149,9 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Invocation, Error> {
                 (Some(list), _) => rpcs = Rpcs::Allow(list),
             },
             Arg::Long("dry-run") => dry_run = true,
+            Arg::Long("exec") => exec = true,
             Arg::Long("freeze-timeout") => freeze_timeout = parser.value()?.parse()?,
+            Arg::Long("root") => root = parser.value()?.into(),
             Arg::Short('v') | Arg::Long("verbose") => verbose = true,
             Arg::Short('V') | Arg::Long("version") => return Ok(Invocation::Version),
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
@@ -147,7 +160,16 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Invocation, Error> {
     }
     let path = path.or_else(|| method.default_path()).ok_or("unix-listen needs a --path")?;
     let freeze_timeout = Some(Duration::from_secs(freeze_timeout)).filter(|time| !time.is_zero());
-    Ok(Invocation::Serve(Options { method, path, dry_run, freeze_timeout, rpcs, verbose }))
+    Ok(Invocation::Serve(Options {
+        method,
+        path,
+        dry_run,
+        exec,
+        freeze_timeout,
+        root,
+        rpcs,
+        verbose,
+    }))
 }
 
 const BOTH_LISTS: &str = "--allow-rpcs and --block-rpcs exclude each other";
@@ -188,6 +210,16 @@ mod tests {
         serves("-p s --allow-rpcs x", Method::VirtioSerial, "s", Policy::Allow("x"));
         // As with qemu-ga, the last one counts.
         serves("-p s -b x -b y", Method::VirtioSerial, "s", Policy::Block("y"));
+    }
+
+    #[test]
+    fn what_is_offered() {
+        for (line, exec, root) in
+            [("", false, "/"), ("--exec", true, "/"), ("--root=/sysroot", false, "/sysroot")]
+        {
+            let Ok(Invocation::Serve(options)) = read(line) else { panic!("{line}") };
+            assert_eq!((options.exec, options.root.to_str()), (exec, Some(root)), "{line}");
+        }
     }
 
     #[test]

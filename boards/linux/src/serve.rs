@@ -1,4 +1,4 @@
-//! The main loop: pump, carry out a shutdown, thaw what was forgotten, wait.
+//! The main loop: drive programs, pump, carry out a shutdown, thaw what was forgotten, wait.
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -6,7 +6,12 @@ use std::time::Instant;
 
 use agent_core::{Agent, Pump};
 
-use crate::{channel::Channel, host::Host, log::Log, watchdog::Watchdog};
+use crate::{
+    channel::Channel,
+    host::{Host, Processes},
+    log::Log,
+    watchdog::Watchdog,
+};
 
 /// How long a host is given to take the last replies before a shutdown.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -27,6 +32,9 @@ pub(crate) fn serve(
 ) -> anyhow::Result<Infallible> {
     let mut pump = Pump::new();
     loop {
+        if let Some(programs) = &mut agent.board_mut().programs {
+            programs.advance();
+        }
         let moved = pump.run(channel, agent)?;
         let shutdown = agent.board_mut().shutdown.noted();
         if let Some((_, since)) = shutdown {
@@ -46,7 +54,9 @@ pub(crate) fn serve(
         if !moved {
             let drain = shutdown.map(|_| DRAIN_STEP);
             let left = watchdog.left(Instant::now());
-            channel.wait([drain, left].into_iter().flatten().min())?;
+            let timeout = [drain, left].into_iter().flatten().min();
+            let activity = agent.board_mut().programs.as_ref().map(Processes::activity);
+            channel.wait(timeout, activity)?;
         }
     }
 }

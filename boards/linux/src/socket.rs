@@ -6,13 +6,14 @@
 use core::time::Duration;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, connect, socket_with,
@@ -165,9 +166,13 @@ impl Write for Socket {
 }
 
 impl Channel for Socket {
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), ChannelError> {
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ChannelError> {
         let Some(client) = &mut self.client else {
-            wait_for(&self.listener, PollFlags::IN, timeout)?;
+            wait_for(Some(PollFd::new(&self.listener, PollFlags::IN)), other, timeout)?;
             return self.accept();
         };
         if client.has_finished && !client.descriptor.has_refused() {
@@ -176,6 +181,6 @@ impl Channel for Socket {
             self.log.detail(format_args!("the client has been served"));
             return Ok(());
         }
-        Ok(client.descriptor.wait(timeout)?)
+        Ok(client.descriptor.wait(timeout, other)?)
     }
 }

@@ -1,0 +1,214 @@
+//! One program: a child process, its pipes and its end.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use agent_core::{Capture, End, Invocation, Pid, ProgramStatus, Stream};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{self, PidfdFlags, pidfd_open};
+
+use super::{capture::Captured, feed::Feed, search};
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    End,
+    Error,
+    Input,
+    Output,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::End, Self::Error, Self::Input, Self::Output];
+
+    /// What a part of the process that is known by this number is known by.
+    fn event(self, number: u64) -> EventData {
+        EventData::new_u64(number << 2 | self as u64)
+    }
+
+    /// The process and the part of an event.
+    pub(super) fn of_event(event: u64) -> (u64, Self) {
+        (event >> 2, Self::ALL[(event & 3) as usize])
+    }
+}
+
+/// A program that was started.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// What it is known by in the epoll set.
+    pub(super) number: u64,
+    /// Its end has been told.
+    pub(super) is_told: bool,
+    child: Child,
+    /// Becomes readable at its end; `None` after it.
+    pidfd: Option<OwnedFd>,
+    /// How the child process itself has ended.
+    pub(super) end: Option<End>,
+    input: Feed,
+    output: Captured,
+    error: Captured,
+}
+
+impl Process {
+    /// Starts a program, and has `events` tell of it.
+    pub(super) fn start(
+        program: &mut Invocation<'_>,
+        number: u64,
+        events: impl AsFd,
+    ) -> Result<Self, Errno> {
+        let input = program.input.as_mut().map(|input| Feed::collect(input));
+        let mut command = command(program)?;
+        let (output, error) = match program.capture {
+            Capture::None => (None, None),
+            Capture::Output => (Some(pipe_from(&mut command, Command::stdout)?), None),
+            Capture::Error => (None, Some(pipe_from(&mut command, Command::stderr)?)),
+            Capture::Separated => (
+                Some(pipe_from(&mut command, Command::stdout)?),
+                Some(pipe_from(&mut command, Command::stderr)?),
+            ),
+            Capture::Merged => {
+                let (reader, writer) = io::pipe().map_err(|error| errno(&error))?;
+                command.stdout(writer.try_clone().map_err(|error| errno(&error))?).stderr(writer);
+                (Some(reader.into()), None)
+            }
+        };
+        if input.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn().map_err(|error| errno(&error))?;
+        // The pipes' other ends in this process go with it: only then there is an end to read.
+        drop(command);
+        let stdin = child.stdin.take().map(OwnedFd::from);
+        let mut process = Self {
+            number,
+            is_told: false,
+            child,
+            pidfd: None,
+            end: None,
+            input: input.unwrap_or_default().into_pipe(stdin),
+            output: Captured::from(output),
+            error: Captured::from(error),
+        };
+        match process.watch(events) {
+            Ok(()) => Ok(process),
+            Err(error) => {
+                // Nobody would notice its end. It has this moment been started, and dies at once.
+                let _ = process.child.kill();
+                let _ = process.child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    /// Has `events` tell of it.
+    fn watch(&mut self, events: impl AsFd) -> Result<(), Errno> {
+        let pidfd = pidfd_open(process::Pid::from_child(&self.child), PidfdFlags::empty())?;
+        for (part, descriptor, flags) in [
+            (Part::End, Some(&pidfd), EventFlags::IN),
+            (Part::Input, self.input.pipe(), EventFlags::OUT),
+            (Part::Output, self.output.pipe(), EventFlags::IN),
+            (Part::Error, self.error.pipe(), EventFlags::IN),
+        ] {
+            let Some(descriptor) = descriptor else { continue };
+            ioctl_fionbio(descriptor, true)?;
+            epoll::add(&events, descriptor, part.event(self.number), flags)?;
+        }
+        self.pidfd = Some(pidfd);
+        Ok(())
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        Pid(self.child.id().into())
+    }
+
+    /// Does what can be done about a part that has an event.
+    pub(super) fn advance(&mut self, part: Part) {
+        match part {
+            Part::End => self.reap(),
+            Part::Error => self.error.advance(),
+            Part::Input => self.input.advance(),
+            Part::Output => self.output.advance(),
+        }
+    }
+
+    fn reap(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            self.end = Some(end(status));
+            self.pidfd = None;
+            // Nobody reads it any more, but for the process's own children, and they got the pipe
+            // by accident.
+            self.input.stop();
+        }
+    }
+
+    /// Whether it has ended, and all that it has written is here: as with qemu-ga, who keeps a
+    /// captured stream open goes on in its name.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.is_some() && self.output.has_ended() && self.error.has_ended()
+    }
+
+    /// What has become of it.
+    pub(super) fn status(&mut self) -> ProgramStatus {
+        let Some(end) = self.end.filter(|_| self.has_ended()) else {
+            return ProgramStatus::Running;
+        };
+        self.is_told = true;
+        ProgramStatus::Ended { end, output: self.output.kept(), error: self.error.kept() }
+    }
+
+    pub(super) fn output(&self, stream: Stream) -> &Captured {
+        match stream {
+            Stream::Error => &self.error,
+            Stream::Output => &self.output,
+        }
+    }
+}
+
+/// The command, all of its streams connected to nothing.
+fn command(program: &mut Invocation<'_>) -> Result<Command, Errno> {
+    let mut command = Command::new(search::find(program.path)?);
+    command.arg0(OsStr::from_bytes(program.path));
+    command.args((&mut *program.arguments).map(OsStr::from_bytes));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(environment) = &mut program.environment {
+        let mut variables = BTreeMap::new();
+        for variable in &mut **environment {
+            let at = variable.iter().position(|byte| *byte == b'=').ok_or(Errno::INVAL)?;
+            let (name, value) = (&variable[..at], &variable[at + 1..]);
+            // The first one counts, as with getenv(3).
+            variables.entry(OsStr::from_bytes(name)).or_insert(OsStr::from_bytes(value));
+        }
+        command.env_clear().envs(variables);
+    }
+    Ok(command)
+}
+
+/// Connects a stream of a command to a new pipe, whose end to read is returned.
+fn pipe_from(
+    command: &mut Command,
+    connect: fn(&mut Command, Stdio) -> &mut Command,
+) -> Result<OwnedFd, Errno> {
+    let (reader, writer) = io::pipe().map_err(|error| errno(&error))?;
+    connect(command, writer.into());
+    Ok(reader.into())
+}
+
+fn end(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => End::Exit(code.into()),
+        (None, Some(signal)) => End::Signal(signal.into()),
+        // wait(2) tells of nothing else without being asked to.
+        (None, None) => End::Exit(status.into_raw().into()),
+    }
+}
+
+/// What the kernel said; the standard library says by itself that a NUL is in a string.
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
+}
