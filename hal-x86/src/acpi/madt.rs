@@ -1,13 +1,16 @@
-//! The multiple APIC description table, MADT (§5.2.12): which interrupt controllers there are.
+//! The multiple APIC description table, MADT (§5.2.12): which interrupt controllers and processors
+//! there are.
 
 use crate::acpi::{u8_at, u16_at, u32_at, u64_at};
 
 /// Entries start here, after the local APIC's address and the flags.
 const ENTRIES: usize = 44;
 
+const LOCAL_APIC: u8 = 0;
 const IO_APIC: u8 = 1;
 const SOURCE_OVERRIDE: u8 = 2;
 const LOCAL_APIC_ADDRESS_OVERRIDE: u8 = 5;
+const LOCAL_X2APIC: u8 = 9;
 
 /// The MADT.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +66,15 @@ impl<'m> Madt<'m> {
     /// The I/O APICs.
     pub const fn io_apics(&self) -> IoApics<'m> {
         IoApics { entries: self.entries() }
+    }
+
+    /// The local APIC identifiers of the processors that there are, in the order of the table.
+    ///
+    /// > Enabled: If this bit is set the processor is ready for use. (§5.2.12.2, table 5.23)
+    ///
+    /// Others, online-capable or not, are places where one may be plugged in later.
+    pub const fn processors(&self) -> LocalApics<'m> {
+        LocalApics { entries: self.entries() }
     }
 
     /// The global system interrupt that the ISA interrupt `irq` arrives as.
@@ -127,6 +139,28 @@ impl Iterator for IoApics<'_> {
     }
 }
 
+/// Iterator over the identifiers of the enabled local APICs of a [`Madt`].
+#[derive(Clone, Debug)]
+pub struct LocalApics<'m> {
+    entries: Entries<'m>,
+}
+
+impl Iterator for LocalApics<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        const ENABLED: u32 = 1 << 0;
+        self.entries.find_map(|entry| {
+            let (id, flags) = match *entry.first()? {
+                LOCAL_APIC => (u8_at(entry, 3)?.into(), u32_at(entry, 4)?),
+                LOCAL_X2APIC => (u32_at(entry, 4)?, u32_at(entry, 8)?),
+                _ => return None,
+            };
+            (flags & ENABLED != 0).then_some(id)
+        })
+    }
+}
+
 /// The variable part: entries of a type byte, a length byte, and the rest of that length.
 #[derive(Clone, Debug)]
 struct Entries<'m> {
@@ -183,6 +217,28 @@ mod tests {
             (9, 9, Polarity::ActiveLow),
         ] {
             assert_eq!(madt.isa(irq), Gsi { number, polarity });
+        }
+    }
+
+    #[test]
+    fn processors_are_those_that_are_enabled() {
+        const X2: [u8; 8] = [9, 16, 0, 0, 0x34, 0x12, 0, 0];
+        for (entries, expected) in [
+            (&[&[0u8, 8, 0, 5, 1, 0, 0, 0][..], &[0, 8, 1, 2, 1, 0, 0, 0]][..], &[5, 2][..]),
+            // A place for another one: not enabled, online-capable or not.
+            (&[&[0, 8, 0, 0, 1, 0, 0, 0], &[0, 8, 1, 1, 0, 0, 0, 0]], &[0]),
+            (&[&[0, 8, 0, 0, 1, 0, 0, 0], &[0, 8, 1, 1, 2, 0, 0, 0]], &[0]),
+            (&[&[&X2[..], &[1, 0, 0, 0, 7, 0, 0, 0]].concat()], &[0x1234]),
+            (&[&[&X2[..], &[2, 0, 0, 0, 7, 0, 0, 0]].concat()], &[]),
+            // Too short for what they are: passed over.
+            (&[&[0, 7, 0, 3, 1, 0, 0], &[9, 8, 0, 0, 1, 0, 0, 0], &[0, 8, 0, 1, 1, 0, 0, 0]], &[1]),
+            // The end of the table, or an entry without a length, amid the list.
+            (&[&[0, 8, 0, 0, 1, 0, 0, 0], &[0, 8, 1, 1, 1, 0, 0]], &[0]),
+            (&[&[0, 8, 0, 0, 1, 0, 0, 0], &[0, 0], &[0, 8, 1, 1, 1, 0, 0, 0]], &[0]),
+        ] {
+            let table = table(entries);
+            let found: Vec<_> = Madt::new(&table).processors().collect();
+            assert_eq!(found, expected, "{entries:x?}");
         }
     }
 

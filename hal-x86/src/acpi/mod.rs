@@ -4,7 +4,7 @@
 //! rsdp     root pointer, from the boot protocol or by scan
 //! (here)   Tables: XSDT or RSDT, any table by its signature, checksums
 //! fadt     fixed hardware: timers, sleep and reset registers
-//! madt     interrupt controllers
+//! madt     interrupt controllers, processors
 //! aml      what of the DSDT can be found without an interpreter: sleep types, virtio-mmio
 //! sleep    how to enter a sleep state, and how to reset
 //! ```
@@ -20,7 +20,7 @@ mod sleep;
 
 pub use aml::{VirtioMmio, VirtioMmioDevices};
 pub use fadt::{Fadt, Register};
-pub use madt::{Gsi, IoApic, IoApics, Madt, Polarity};
+pub use madt::{Gsi, IoApic, IoApics, LocalApics, Madt, Polarity};
 pub use sleep::{ResetRegister, SleepRegisters, SleepState, SleepTypes};
 
 use crate::memory::PhysicalMemory;
