@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
-use x86_64::instructions::tables::{lidt, load_tss};
+use x86_64::instructions::tables::{lgdt, lidt, load_tss, sgdt};
 use x86_64::registers::segmentation::SegmentSelector;
 use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
@@ -52,18 +52,28 @@ struct Descriptors {
     gates: [Gate; GATES],
 }
 
+/// What other processors load.
+struct Shared {
+    segments: DescriptorTablePointer,
+    gates: [Gate; GATES],
+}
+
 /// A static that is written once, before anything reads it.
 struct Once<T>(UnsafeCell<T>);
 
 // SAFETY: the only processor that runs the program writes the statics below before the processor's
 // registers point at them (`install`, whose caller promised that there is one processor), and from
-// then on only the processor itself uses them.
+// then on only the processor itself uses them. What others load is written before they run.
 unsafe impl<T> Sync for Once<T> {}
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 static DESCRIPTORS: Once<Descriptors> = Once(UnsafeCell::new(Descriptors {
     segments: GlobalDescriptorTable::new(),
     task_state: TaskStateSegment::new(),
+    gates: [Gate::ABSENT; GATES],
+}));
+static SHARED: Once<Shared> = Once(UnsafeCell::new(Shared {
+    segments: DescriptorTablePointer { limit: 0, base: VirtAddr::zero() },
     gates: [Gate::ABSENT; GATES],
 }));
 static FAULT_STACK_MEMORY: Once<Stack<FAULT_STACK_BYTES>> =
@@ -95,9 +105,9 @@ pub unsafe fn install(on_fault: fn(&Fault) -> !) -> Option<Gates> {
     let task = tables.segments.append(Descriptor::tss_segment(&tables.task_state));
     for (vector, gate) in (0u8..).zip(&mut tables.gates) {
         *gate = match vector {
-            ..EXCEPTIONS => Gate::new(faults::stub(vector), code, FAULT_STACK),
-            WAKE_VECTOR => Gate::new(interrupts::wake_stub(), code, WAKE_STACK),
-            SPURIOUS_VECTOR => Gate::new(interrupts::spurious_stub(), code, WAKE_STACK),
+            ..EXCEPTIONS => Gate::new(faults::stub(vector), code, Some(FAULT_STACK)),
+            WAKE_VECTOR => Gate::new(interrupts::wake_stub(), code, Some(WAKE_STACK)),
+            SPURIOUS_VECTOR => Gate::new(interrupts::spurious_stub(), code, Some(WAKE_STACK)),
             _ => Gate::ABSENT,
         };
     }
@@ -116,6 +126,44 @@ pub unsafe fn install(on_fault: fn(&Fault) -> !) -> Option<Gates> {
     // not at all.
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };
     Some(Gates(()))
+}
+
+/// Makes the tables that other processors load: this one's segments, and gates for the wake
+/// interrupt on the stack that it comes on. They have no task state, hence no stacks for handlers,
+/// and no gates for faults.
+///
+/// # Safety
+///
+/// Called once, by a processor on which [`install`] was, before any other runs.
+pub(crate) unsafe fn share() {
+    // SAFETY: nothing else refers to the static before `load_shared`.
+    let shared = unsafe { &mut *SHARED.0.get() };
+    shared.segments = sgdt();
+    for (vector, gate) in (0u8..).zip(&mut shared.gates) {
+        *gate = match vector {
+            WAKE_VECTOR => Gate::new(interrupts::wake_stub(), CS::get_reg(), None),
+            SPURIOUS_VECTOR => Gate::new(interrupts::spurious_stub(), CS::get_reg(), None),
+            _ => Gate::ABSENT,
+        };
+    }
+}
+
+/// Loads the tables that [`share`] made.
+///
+/// # Safety
+///
+/// Called after that, by a processor that is in 64-bit mode with segments of the same selectors and
+/// has interrupts off.
+pub(crate) unsafe fn load_shared() {
+    // SAFETY: nobody writes it any more.
+    let shared = unsafe { &*SHARED.0.get() };
+    let limit = u16::try_from(size_of::<[Gate; GATES]>() - 1).unwrap_or(0);
+    let base = VirtAddr::from_ptr(&raw const shared.gates);
+    // SAFETY: both are in statics; each present gate leads to a stub that ends in IRETQ.
+    unsafe {
+        lgdt(&shared.segments);
+        lidt(&DescriptorTablePointer { limit, base });
+    }
 }
 
 /// Resets the processor by a fault that no handler can be found for.
@@ -142,14 +190,14 @@ struct Gate([u64; 2]);
 impl Gate {
     const ABSENT: Self = Self([0; 2]);
 
-    /// A present gate of level 0 to `handler`, which runs on the stack `stack` of the task state,
-    /// interrupts off.
-    fn new(handler: u64, code: SegmentSelector, stack: u16) -> Self {
+    /// A present gate of level 0 to `handler`, which runs on the stack `stack` of the task state, or
+    /// on the one that is in use, interrupts off.
+    fn new(handler: u64, code: SegmentSelector, stack: Option<u16>) -> Self {
         const PRESENT: u64 = 1 << 47;
         const INTERRUPT_GATE: u64 = 0xe << 40;
         let selector = u64::from(code.0) << 16;
         // In a gate they count from 1; 0 is "no switch".
-        let stack = u64::from(stack + 1) << 32;
+        let stack = stack.map_or(0, |stack| u64::from(stack + 1) << 32);
         let offset = handler & 0xffff | (handler >> 16 & 0xffff) << 48;
         Self([offset | selector | stack | INTERRUPT_GATE | PRESENT, handler >> 32])
     }
@@ -161,9 +209,11 @@ mod tests {
 
     #[test]
     fn gates_have_the_layout_of_the_manual() {
-        let gate = Gate::new(0x1122_3344_5566_7788, SegmentSelector(8), FAULT_STACK);
+        let gate = Gate::new(0x1122_3344_5566_7788, SegmentSelector(8), Some(FAULT_STACK));
         assert_eq!(gate, Gate([0x5566_8e01_0008_7788, 0x1122_3344]));
-        let gate = Gate::new(0x10_0000, SegmentSelector(0x10), WAKE_STACK);
+        let gate = Gate::new(0x10_0000, SegmentSelector(0x10), Some(WAKE_STACK));
         assert_eq!(gate, Gate([0x0010_8e02_0010_0000, 0]));
+        let gate = Gate::new(0x10_0000, SegmentSelector(0x10), None);
+        assert_eq!(gate, Gate([0x0010_8e00_0010_0000, 0]));
     }
 }

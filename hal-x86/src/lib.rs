@@ -18,8 +18,9 @@
 //! descriptors        segments, task state, gates: from then on faults have a handler
 //! faults             what a fault handler is told
 //! interrupts         local APIC and I/O APICs; interrupts that only wake
+//! processors         the other processors: started, asked, stopped
 //! real_mode          from real mode to a function: processors that start, machines that wake up
-//! critical_section   for a single processor
+//! critical_section   for the one processor that runs the program
 //! ```
 //!
 //! # Rules
@@ -85,6 +86,7 @@ pub mod memory;
 pub mod pci;
 pub mod ports;
 pub mod power;
+pub mod processors;
 pub mod real_mode;
 mod relax;
 pub mod rtc;

@@ -32,10 +32,12 @@ pub struct Start {
 pub struct StartPage(());
 
 impl StartPage {
-    /// Its physical address. A processor begins there with CS = 0x800 and IP = 0.
-    pub const ADDRESS: u32 = 0x8000;
+    /// Its number, which is what a start-up interrupt tells.
+    pub const NUMBER: u8 = 8;
     /// Its size.
     pub const BYTES: u32 = 0x1000;
+    /// Its physical address. A processor begins there with CS = 0x800 and IP = 0.
+    pub const ADDRESS: u32 = Self::NUMBER as u32 * Self::BYTES;
 
     /// The right to write the page.
     ///

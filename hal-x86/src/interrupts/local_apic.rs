@@ -14,6 +14,8 @@ pub(super) mod register {
     pub(in crate::interrupts) const TASK_PRIORITY: u64 = 0x80;
     pub(in crate::interrupts) const END_OF_INTERRUPT: u64 = 0xb0;
     pub(in crate::interrupts) const SPURIOUS: u64 = 0xf0;
+    pub(in crate::interrupts) const COMMAND_LOW: u64 = 0x300;
+    pub(in crate::interrupts) const COMMAND_HIGH: u64 = 0x310;
     pub(in crate::interrupts) const TIMER: u64 = 0x320;
     pub(in crate::interrupts) const LINT0: u64 = 0x350;
     pub(in crate::interrupts) const ERROR: u64 = 0x370;

@@ -11,6 +11,7 @@
 //!
 //! The two 8259s of a PC stay masked. A [`Timer`] wakes the processor where no device will.
 
+mod inter_processor;
 mod io_apic;
 mod local_apic;
 mod timer;
@@ -25,6 +26,7 @@ use crate::ports::{Hardware, Ports};
 use io_apic::Redirections;
 use local_apic::LocalApic;
 
+pub use inter_processor::{InterProcessor, NotSent};
 pub use timer::Timer;
 
 /// The vector of every device interrupt.
@@ -166,11 +168,46 @@ impl<R> Interrupts<R> {
     /// has begun (AMD64 manual, volume 3, STI).
     #[inline]
     pub fn idle(&self) {
-        // SAFETY: an `Interrupts` exists only after the gates have been loaded. The wake handler
-        // runs on its own stack, changes no register, and touches nothing but the local APIC.
-        // Devices may have written memory meanwhile, so the block is not `nomem`.
-        unsafe { asm!("sti", "hlt", "cli") }
+        // SAFETY: an `Interrupts` exists only after the gates have been loaded and the local APIC
+        // has been turned on.
+        unsafe { sleep() }
     }
+}
+
+/// Sleeps until an interrupt comes: the one place where interrupts are on.
+///
+/// # Safety
+///
+/// This processor has loaded gates with the handlers below, and its local APIC is on.
+#[inline]
+pub(crate) unsafe fn sleep() {
+    // SAFETY: the wake handler changes no register, and touches nothing but the local APIC. It runs
+    // on a stack of its own, or on this one: the block is not `nostack`, so nothing is kept below
+    // the stack pointer. Devices may have written memory meanwhile, so it is not `nomem` either.
+    unsafe { asm!("sti", "hlt", "cli") }
+}
+
+/// Turns on the local APIC of a processor that has just started.
+///
+/// # Errors
+///
+/// [`InterruptError::X2Apic`], and [`InterruptError::NoLocalApic`] where its registers are not
+/// where the handler of the wake interrupt finds them.
+///
+/// # Safety
+///
+/// Called by a processor with the page tables of the one that called [`Interrupts::new`], after
+/// that.
+pub(crate) unsafe fn join() -> Result<(), InterruptError> {
+    let base = local_apic::base()?;
+    // SAFETY: nothing but the registers is touched, which each processor has at the same address as
+    // the one that turned its own on.
+    let registers = unsafe { IdentityMap::new(u64::MAX) };
+    let local = LocalApic::at(registers, base);
+    if local.end_of_interrupt() != END_OF_INTERRUPT.load(Ordering::Relaxed) {
+        return Err(InterruptError::NoLocalApic);
+    }
+    LocalApic::enable(registers, base).map(drop)
 }
 
 /// Address of the local APIC's end-of-interrupt register.
