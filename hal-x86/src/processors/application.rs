@@ -5,7 +5,6 @@
 //! would find no gate, and the fault that follows from it resets the machine.
 
 use core::cell::UnsafeCell;
-use core::fmt;
 
 use super::MAX_PROCESSORS;
 use super::slot::Slot;
@@ -19,37 +18,22 @@ use crate::tsc::Rdtsc;
 /// an expression in a place of its own.
 const STACK_BYTES: usize = if cfg!(debug_assertions) { 4096 } else { 1024 };
 
-/// A stack for each processor.
-pub(super) struct Stacks([Stack; MAX_PROCESSORS]);
-
+/// A processor's stack.
 #[repr(C, align(16))]
 struct Stack(UnsafeCell<[u8; STACK_BYTES]>);
 
 // SAFETY: Rust code has no access to it.
 unsafe impl Sync for Stack {}
 
-impl Stacks {
-    pub(super) const fn new() -> Self {
-        Self([const { Stack(UnsafeCell::new([0; STACK_BYTES])) }; MAX_PROCESSORS])
-    }
-
-    /// The end of processor `index`'s stack.
-    fn top(&self, index: usize) -> Option<u64> {
-        self.0.get(index).map(|stack| stack.0.get().wrapping_add(1) as u64)
-    }
-}
-
-impl fmt::Debug for Stacks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stacks({MAX_PROCESSORS} x {STACK_BYTES} bytes)")
-    }
-}
+static STACKS: [Stack; MAX_PROCESSORS] =
+    [const { Stack(UnsafeCell::new([0; STACK_BYTES])) }; MAX_PROCESSORS];
 
 /// How processor `index` begins, with a slot and a stack that are its own from then on. `None`
 /// beyond the last.
-pub(super) fn start(slots: &'static [Slot], stacks: &Stacks, index: usize) -> Option<Start> {
+pub(super) fn start(slots: &'static [Slot], index: usize) -> Option<Start> {
     let argument = (&raw const *slots.get(index)?).expose_provenance() as u64;
-    Some(Start { entry: run, argument, stack_top: stacks.top(index)? })
+    let stack_top = STACKS.get(index)?.0.get().wrapping_add(1) as u64;
+    Some(Start { entry: run, argument, stack_top })
 }
 
 extern "sysv64" fn run(slot: u64) -> ! {

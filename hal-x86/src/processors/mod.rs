@@ -27,7 +27,6 @@ use crate::interrupts::Interrupts;
 use crate::real_mode::StartPage;
 use crate::relax::relax;
 use crate::tsc::{Counter, Rdtsc};
-use application::Stacks;
 use slot::Slot;
 
 pub use error::ProcessorError;
@@ -62,7 +61,6 @@ pub struct Processors<S = Hardware, C = Rdtsc> {
     counter: C,
     ticks_per_ms: u64,
     slots: &'static [Slot; MAX_PROCESSORS],
-    stacks: &'static Stacks,
     members: [Member; MAX_PROCESSORS],
     len: usize,
 }
@@ -85,7 +83,6 @@ enum State {
 
 /// Tests read the counters in here.
 static SLOTS: [Slot; MAX_PROCESSORS] = [const { Slot::new() }; MAX_PROCESSORS];
-static STACKS: Stacks = Stacks::new();
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 impl Processors {
@@ -107,7 +104,7 @@ impl Processors {
         unsafe { descriptors::share() };
         let signals = Hardware::new(interrupts.inter_processor(), page);
         let ids = madt.into_iter().flat_map(Madt::processors);
-        Some(Self::with_signals(signals, Rdtsc, ticks_per_ms, ids, &SLOTS, &STACKS))
+        Some(Self::with_signals(signals, Rdtsc, ticks_per_ms, ids, &SLOTS))
     }
 }
 
@@ -118,18 +115,10 @@ impl<S: Signals, C: Counter> Processors<S, C> {
         ticks_per_ms: u64,
         ids: impl Iterator<Item = u32>,
         slots: &'static [Slot; MAX_PROCESSORS],
-        stacks: &'static Stacks,
     ) -> Self {
         let boot = Member { id: signals.own_id(), state: State::Online };
-        let mut processors = Self {
-            signals,
-            counter,
-            ticks_per_ms,
-            slots,
-            stacks,
-            members: [boot; MAX_PROCESSORS],
-            len: 1,
-        };
+        let mut processors =
+            Self { signals, counter, ticks_per_ms, slots, members: [boot; MAX_PROCESSORS], len: 1 };
         for id in ids {
             // A hostile table may list one twice, or the boot processor again, which would then
             // reset itself.
@@ -256,7 +245,7 @@ impl<S: Signals, C: Counter> Processors<S, C> {
     fn start(&mut self, index: usize, patience_ms: u64) -> Result<(), ProcessorError> {
         self.set_state(index, State::Offline);
         let id = self.member(index)?.id;
-        let start = application::start(self.slots, self.stacks, index);
+        let start = application::start(self.slots, index);
         if !self.signals.prepare(start.ok_or(ProcessorError::Absent)?) {
             return Err(ProcessorError::NoStartPage);
         }

@@ -59,9 +59,8 @@ impl Model {
     fn listed(self) -> (&'static Self, Set) {
         let model: &'static Self = Box::leak(Box::new(self));
         let slots = Box::leak(Box::new([const { Slot::new() }; MAX_PROCESSORS]));
-        let stacks = Box::leak(Box::new(Stacks::new()));
         let ids = model.manners.keys().copied();
-        (model, Processors::with_signals(model, model, TICKS_PER_MS, ids, slots, stacks))
+        (model, Processors::with_signals(model, model, TICKS_PER_MS, ids, slots))
     }
 
     fn send(&self, id: u32, sent: Sent) -> Result<Manner, NotSent> {
@@ -167,9 +166,8 @@ fn the_list_begins_with_the_boot_processor_and_holds_none_twice() {
         let manners = ids.iter().map(|&id| (id, Manner::Prompt)).collect();
         let model = Box::leak(Box::new(Model { manners, ..Model::default() }));
         let slots = Box::leak(Box::new([const { Slot::new() }; MAX_PROCESSORS]));
-        let stacks = Box::leak(Box::new(Stacks::new()));
         let (model, ids) = (&*model, ids.into_iter());
-        let set: Set = Processors::with_signals(model, model, 1, ids, slots, stacks);
+        let set: Set = Processors::with_signals(model, model, 1, ids, slots);
         let found: Vec<u32> = set.members().iter().map(|member| member.id).collect();
         assert_eq!(found, expected);
         assert_eq!(set.len(), expected.len());
@@ -217,8 +215,8 @@ fn each_has_a_slot_and_a_stack_of_its_own() {
         assert!(pair[1].stack_top - pair[0].stack_top >= 1024);
         assert!(pair[0].stack_top.is_multiple_of(16));
     }
-    assert!(application::start(set.slots, set.stacks, MAX_PROCESSORS - 1).is_some());
-    assert!(application::start(set.slots, set.stacks, MAX_PROCESSORS).is_none());
+    assert!(application::start(set.slots, MAX_PROCESSORS - 1).is_some());
+    assert!(application::start(set.slots, MAX_PROCESSORS).is_none());
 }
 
 #[test]
