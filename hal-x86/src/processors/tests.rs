@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
 
+use self::Sent::{Init, StartUp, Wake};
 use super::*;
 use crate::interrupts::NotSent;
 use crate::real_mode::Start;
@@ -91,7 +92,7 @@ impl Signals for &Model {
     }
 
     fn init(&self, id: u32) -> Result<(), NotSent> {
-        self.send(id, Sent::Init(id))?;
+        self.send(id, Init(id))?;
         self.running.borrow_mut().remove(&id);
         self.started_before.borrow_mut().insert(id, false);
         Ok(())
@@ -103,7 +104,7 @@ impl Signals for &Model {
     }
 
     fn start_up(&self, id: u32) -> Result<(), NotSent> {
-        let manner = self.send(id, Sent::StartUp(id))?;
+        let manner = self.send(id, StartUp(id))?;
         let again = self.started_before.borrow_mut().insert(id, true);
         let begins = match manner {
             Manner::Prompt | Manner::Tired => again == Some(false),
@@ -118,7 +119,7 @@ impl Signals for &Model {
     }
 
     fn wake(&self, id: u32) -> Result<(), NotSent> {
-        if self.send(id, Sent::Wake(id))? != Manner::Tired {
+        if self.send(id, Wake(id))? != Manner::Tired {
             self.answer(id);
         }
         Ok(())
@@ -183,18 +184,18 @@ fn a_processor_starts_answers_stops_and_starts_again() {
     for _ in 0..3 {
         assert_eq!(set.bring_online(2), Ok(()));
         assert_eq!(model.sent.borrow().len(), 2);
-        let sent = model.sent.take();
-        assert_eq!([sent[0].1, sent[1].1], [Sent::Init(1), Sent::StartUp(1)]);
-        assert!(sent[1].0 - sent[0].0 >= INIT_MS, "{sent:?}");
+        let log = model.sent.take();
+        assert_eq!([log[0].1, log[1].1], [Init(1), StartUp(1)]);
+        assert!(log[1].0 - log[0].0 >= INIT_MS, "{log:?}");
         assert_eq!([set.is_online(1), set.is_online(2)], [false, true]);
         assert_eq!(set.bring_online(2), Ok(()));
         assert_eq!(model.sent(), [], "it runs");
 
         assert!(set.times(2).is_ok());
-        assert_eq!(model.sent(), [Sent::Wake(1)]);
+        assert_eq!(model.sent(), [Wake(1)]);
 
         assert_eq!(set.take_offline(2), Ok(()));
-        assert_eq!(model.sent(), [Sent::Wake(1), Sent::Init(1)]);
+        assert_eq!(model.sent(), [Wake(1), Init(1)]);
         assert!(!set.is_online(2));
         assert_eq!(set.take_offline(2), Ok(()));
         assert_eq!(set.times(2), Err(ProcessorError::Offline));
@@ -221,7 +222,6 @@ fn each_has_a_slot_and_a_stack_of_its_own() {
 
 #[test]
 fn one_that_does_not_do_it_is_an_error_and_off_line() {
-    use Sent::{Init, StartUp, Wake};
     for (manner, online, error, sent) in [
         (Manner::Late, true, None, &[Init(0), StartUp(0), StartUp(0)][..]),
         (
@@ -309,6 +309,5 @@ fn after_a_sleep_those_run_that_ran_before() {
     model.now.set(0);
     assert_eq!(set.restart(), 3);
     assert_eq!([1, 2, 3].map(|index| set.is_online(index)), [true, false, true]);
-    use Sent::{Init, StartUp};
     assert_eq!(model.sent(), [Init(0), Init(2), StartUp(0), StartUp(2)]);
 }
