@@ -1,47 +1,56 @@
 //! What an appliance can do for the agent: what a PC can, and files
 
-use agent_core::{Board, Clock, Files, Filesystems, Power, ShutdownMode};
-use machine::{Freezer, Guest, Served, Watchdog};
+use agent_core::{Board, Clock, Devices, Files, Filesystems, Identity, Power, ShutdownMode};
+use machine::{Freezer, Served, Watchdog};
+use pc::Pc;
 
 use crate::storage::Storage;
 
 /// The guest's capabilities.
 #[derive(Debug)]
 pub(crate) struct Appliance<'m> {
-    guest: Guest,
+    pc: Pc<'m>,
     storage: Freezer<Storage<'m>>,
 }
 
 impl<'m> Appliance<'m> {
-    /// A guest with the files of `storage`, which may be frozen for so long.
-    pub(crate) fn new(guest: Guest, storage: Storage<'m>, freeze_timeout_ms: u64) -> Self {
+    /// A PC with the files of `storage`, which may be frozen for so long.
+    pub(crate) fn new(pc: Pc<'m>, storage: Storage<'m>, freeze_timeout_ms: u64) -> Self {
         // An application's `FreezeHooks` stand here instead of `()`.
         let storage = Freezer::new(storage, (), Watchdog::new(freeze_timeout_ms));
-        Self { guest, storage }
+        Self { pc, storage }
     }
 }
 
 impl Board for Appliance<'_> {
     fn clock(&mut self) -> Option<&mut dyn Clock> {
-        self.guest.clock()
+        self.pc.clock()
+    }
+
+    fn devices(&mut self) -> Option<&mut dyn Devices> {
+        self.pc.devices()
     }
 
     fn files(&mut self) -> Option<&mut dyn Files> {
-        Some(self.storage.filesystems_mut().files(self.guest.clock()))
+        Some(self.storage.filesystems_mut().files(self.pc.clock()))
     }
 
     fn filesystems(&mut self) -> Option<&mut dyn Filesystems> {
         Some(&mut self.storage)
     }
 
+    fn identity(&mut self) -> Option<&mut dyn Identity> {
+        self.pc.identity()
+    }
+
     fn power(&mut self) -> Option<&mut dyn Power> {
-        self.guest.power()
+        self.pc.power()
     }
 }
 
 impl Served for Appliance<'_> {
     fn requested_shutdown(&self) -> Option<ShutdownMode> {
-        self.guest.requested_shutdown()
+        self.pc.requested_shutdown()
     }
 
     fn attend(&mut self) {

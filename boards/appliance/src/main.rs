@@ -23,8 +23,8 @@ mod storage;
 use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_x86::acpi::Tables;
-use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve, warning};
-use pc::{Devices, Place, search};
+use machine::{FREEZE_TIMEOUT_MS, Machine, Nameplate, command_line, error, info, serve, warning};
+use pc::{Devices, Drivers, Pc, Place, search};
 use static_cell::ConstStaticCell;
 
 use crate::board::Appliance;
@@ -53,12 +53,17 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let (machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
     let devices = Devices::new(&machine, memory, tables.as_ref(), start);
 
+    let mut drivers = Drivers::new();
     let storage = Storage::find(&devices);
-    let board = Appliance::new(guest, storage, freeze_timeout_ms(start));
-    let mut agent = Agent::new(board, BUFFERS.take());
-
     let mut place = Place::<Dma>::new();
-    search(&devices, &mut place);
+    search(&devices, &mut drivers, &mut place);
+
+    let line = start.command_line();
+    let nameplate = command_line::identity(line, Nameplate::image("appliance"));
+    let pc = Pc::new(guest, nameplate, drivers);
+    let board = Appliance::new(pc, storage, freeze_timeout_ms(start));
+    let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
+
     if let Some(port) = &mut place.port {
         serve(port, &mut agent, &machine);
     }

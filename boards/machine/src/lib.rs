@@ -3,6 +3,7 @@
 //! ```text
 //! machine        the devices that every image needs: ACPI, clocks, power, interrupts, faults
 //!   guest        agent_core's capabilities over them
+//! identity       what the guest is called and what it runs
 //! serve          the main loop between a channel and the agent
 //!   line         the channel over a UART
 //!   watchdog     ends a freeze that the host has forgotten
@@ -20,6 +21,7 @@ pub mod log;
 
 mod freezer;
 mod guest;
+mod identity;
 mod line;
 mod machine;
 mod serve;
@@ -27,6 +29,7 @@ mod watchdog;
 
 pub use freezer::{FreezeHooks, Freezer, Unready};
 pub use guest::Guest;
+pub use identity::Nameplate;
 pub use line::Line;
 pub use machine::{Machine, fault, reset};
 pub use serve::{Channel, Platform, Served, serve};

@@ -6,6 +6,7 @@
 use core::mem;
 use core::ops::Range;
 
+use agent_core::PciId;
 use boot::{Outside, StartInfo};
 use hal_virtio::mmio::{self, ProbeError};
 use hal_virtio::pci::{self, Interrupt, Walk};
@@ -67,6 +68,16 @@ impl<'s, 'm> Devices<'s, 'm> {
     /// that it shows, in use or not.
     pub fn find(&self, kind: DeviceType, take: Take<'_>) -> bool {
         self.on_pci(kind, take) || self.behind_registers(kind, take)
+    }
+
+    /// What the device at `location` is, where it is on PCI.
+    pub fn pci_id(&self, location: Location) -> Option<PciId> {
+        let Location::Pci(address) = location else { return None };
+        let ports = ConfigurationPorts::new(self.machine.ports());
+        // PCI 3.0 §6.2.1: Vendor ID at 00h, Device ID at 02h.
+        let [v1, v2, d1, d2] =
+            ports.read_u32(address.bus, address.device, address.function, 0).to_le_bytes();
+        Some(PciId { vendor: u16::from_le_bytes([v1, v2]), device: u16::from_le_bytes([d1, d2]) })
     }
 
     /// Lets the interrupts of the device at `location` wake the CPU. To be called with its

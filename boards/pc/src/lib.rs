@@ -1,6 +1,8 @@
 //! What the pc image is made of, for images that are it and something more
 //!
 //! ```text
+//! board      what the guest can do
+//!   drivers  the devices that the image drives, as the host is told of them
 //! search     where the agent listens: a virtio port, else a UART
 //!   port     the agent's port of a virtio console, as a channel
 //!   devices  virtio devices on PCI and behind memory-mapped registers, and how they wake the CPU
@@ -11,10 +13,14 @@
 
 #![no_std]
 
+mod board;
 mod devices;
+mod drivers;
 mod port;
 mod search;
 
+pub use board::Pc;
 pub use devices::{Devices, Location};
+pub use drivers::Drivers;
 pub use port::{AgentPort, DMA_PAGES};
 pub use search::{Place, search};

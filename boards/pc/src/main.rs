@@ -10,8 +10,8 @@ use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_virtio::dma::{Memory, Pages, Pool};
 use hal_x86::acpi::Tables;
-use machine::{Machine, error, info, serve};
-use pc::{DMA_PAGES, Devices, Place, search};
+use machine::{Machine, Nameplate, command_line, error, info, serve};
+use pc::{DMA_PAGES, Devices, Drivers, Pc, Place, search};
 use static_cell::ConstStaticCell;
 
 boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
@@ -47,9 +47,15 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let tables = Tables::find(memory, start.rsdp()).ok();
     // SAFETY: this is the first thing that the image does, and boot has made the page tables.
     let (machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
-    let mut agent = Agent::new(guest, BUFFERS.take());
+
     let mut place = Place::<Dma>::new();
-    search(&Devices::new(&machine, memory, tables.as_ref(), start), &mut place);
+    let mut drivers = Drivers::new();
+    search(&Devices::new(&machine, memory, tables.as_ref(), start), &mut drivers, &mut place);
+
+    let line = start.command_line();
+    let nameplate = command_line::identity(line, Nameplate::image("pc"));
+    let mut agent = Agent::new(Pc::new(guest, nameplate, drivers), BUFFERS.take())
+        .with_policy(command_line::policy(line));
     if let Some(port) = &mut place.port {
         serve(port, &mut agent, &machine);
     }

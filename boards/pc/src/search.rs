@@ -13,6 +13,7 @@ use machine::command_line::{self, Choice};
 use machine::{Line, Machine, Platform, info, warning};
 
 use crate::devices::{Devices, Location};
+use crate::drivers::Drivers;
 use crate::port::AgentPort;
 
 /// A place for the channel that is found.
@@ -37,14 +38,14 @@ impl<M: Memory> Default for Place<M> {
     }
 }
 
-/// Finds the channel and lets its interrupts wake the CPU.
-pub fn search<M: Memory>(devices: &Devices<'_, '_>, place: &mut Place<M>) {
+/// Finds the channel and lets its interrupts wake the CPU; `drivers` is told of a console.
+pub fn search<M: Memory>(devices: &Devices<'_, '_>, drivers: &mut Drivers, place: &mut Place<M>) {
     let choice = command_line::channel(devices.command_line()).unwrap_or_else(|wrong| {
         warning!("agent.channel={=[u8]:a} on the command line: no such channel", wrong.0);
         None
     });
     if choice.is_none_or(|choice| choice == Choice::Virtio) {
-        find_port(devices, &mut place.port);
+        find_port(devices, drivers, &mut place.port);
     }
     let coms = match choice {
         Some(Choice::Com(com)) => &[com][..],
@@ -56,7 +57,11 @@ pub fn search<M: Memory>(devices: &Devices<'_, '_>, place: &mut Place<M>) {
 }
 
 /// Looks for the agent's port on all consoles.
-fn find_port<M: Memory>(devices: &Devices<'_, '_>, place: &mut Option<AgentPort<M>>) {
+fn find_port<M: Memory>(
+    devices: &Devices<'_, '_>,
+    drivers: &mut Drivers,
+    place: &mut Option<AgentPort<M>>,
+) {
     let machine = devices.machine();
     let mut take = |location: Location, transport: AnyTransport| {
         if let Err(failure) = AgentPort::find(place, transport, || machine.uptime_ms()) {
@@ -71,6 +76,7 @@ fn find_port<M: Memory>(devices: &Devices<'_, '_>, place: &mut Option<AgentPort<
                 }
             }
             devices.wake(location, port.transport());
+            drivers.add("virtio_console", devices, location);
         }
         place.is_some()
     };

@@ -10,7 +10,7 @@ use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_x86::acpi::Tables;
 use hal_x86::uart::ComPort;
-use machine::{Line, Machine, error, info, serve};
+use machine::{Line, Machine, command_line, error, info, serve};
 use static_cell::ConstStaticCell;
 
 boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
@@ -30,7 +30,8 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let tables = Tables::find(memory, start.rsdp()).ok();
     // SAFETY: this is the first thing that the image does, and boot has made the page tables.
     let (machine, guest) = unsafe { Machine::start(memory.map(), tables.as_ref()) };
-    let mut agent = Agent::new(guest, BUFFERS.take());
+    let mut agent =
+        Agent::new(guest, BUFFERS.take()).with_policy(command_line::policy(start.command_line()));
     let Some(mut line) = Line::open(ComPort::Com1, &machine) else {
         error!("no UART at COM1");
         machine.rest();

@@ -11,6 +11,7 @@ mod channels;
 mod handshake;
 mod idle;
 mod input;
+mod policy;
 mod power;
 mod qga;
 mod time;
@@ -109,8 +110,15 @@ fn main() -> ExitCode {
             }
         }
     }
-    let tables =
-        [channels::CASES, handshake::CASES, input::CASES, power::CASES, qga::CASES, time::CASES];
+    let tables = [
+        channels::CASES,
+        handshake::CASES,
+        input::CASES,
+        policy::CASES,
+        power::CASES,
+        qga::CASES,
+        time::CASES,
+    ];
     let mut trials = Vec::new();
     // The one that waits longest goes first, so that the others run beside it.
     trials.push(Trial::test("idle", || verdict(idle::check(&Setup::all()))));
