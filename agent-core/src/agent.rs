@@ -1,12 +1,13 @@
 //! The agent: bytes in, bytes out.
 
 use crate::{
-    capability::{Board, Errno, FreezeError},
-    command::{self, State, filesystem::thaw_all},
+    board::Board,
+    capability::{Errno, FreezeError, Handle, Pid, Stream},
+    command::{self, State, filesystem::thaw_all, info::write_command},
     error::Error,
     limits::Buffers,
     policy::Policy,
-    wire::{Event, Message, Piece, Reply, Request, Span},
+    wire::{Event, Message, Piece, Reply, ReplyWriter, Request, Source, Span},
 };
 
 /// The guest agent of one channel.
@@ -98,11 +99,11 @@ impl<'b, B: Board> Agent<'b, B> {
                 None => break,
                 Some(Event::Complete) => self.answer(),
                 Some(Event::Failed(error)) => {
-                    self.refuse(Error::Syntax(error), None);
+                    self.refuse(error.into(), None);
                     self.answered = true;
                 }
                 // The message goes on, to be skipped.
-                Some(Event::TooLong) => self.refuse(Error::RequestTooLong, None),
+                Some(Event::TooLong) => self.refuse(Error::request_too_long(), None),
             }
         }
         taken
@@ -121,10 +122,9 @@ impl<'b, B: Board> Agent<'b, B> {
 
     /// Goes on with the last reply; whether another can be begun.
     fn settle(&mut self) -> bool {
-        let board = &mut self.board;
-        let written = self.reply.write(self.message.bytes(), |handle, buffer| {
-            board.files().map_or(Err(Errno::BAD_DESCRIPTOR), |files| files.read(handle, buffer))
-        });
+        let Self { board, policy, frozen, .. } = self;
+        let mut rest = Rest { board, state: State { policy: *policy, frozen } };
+        let written = self.reply.write(self.message.bytes(), &mut rest);
         if written && self.answered {
             self.message.clear();
             self.answered = false;
@@ -162,7 +162,28 @@ impl<'b, B: Board> Agent<'b, B> {
         let class = [Piece::Text(error.class())];
         self.reply.push_format("\"error\": {\"class\": \"%\", \"desc\": \"", &class);
         let (format, pieces) = error.description();
-        self.reply.push_format(format, &pieces);
+        self.reply.push_format(format, pieces);
         self.reply.push(Piece::Text("\"}}\n"));
+    }
+}
+
+/// What a reply still needs of the agent once the command has run.
+struct Rest<'a, B> {
+    board: &'a mut B,
+    state: State<'a>,
+}
+
+impl<B: Board> Source for Rest<'_, B> {
+    fn read_file(&mut self, handle: Handle, buffer: &mut [u8]) -> Result<usize, Errno> {
+        self.board.files().ok_or(Errno::BAD_DESCRIPTOR)?.read(handle, buffer)
+    }
+
+    fn read_output(&mut self, pid: Pid, stream: Stream, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let programs = self.board.programs().ok_or(Errno::BAD_DESCRIPTOR)?;
+        Ok(programs.read_output(pid, stream, buffer))
+    }
+
+    fn write_element(&mut self, index: usize, writer: &mut ReplyWriter<'_>) -> bool {
+        write_command(self.board, &self.state, index, writer)
     }
 }

@@ -2,7 +2,7 @@
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
-use crate::{agent::Agent, capability::Board};
+use crate::{agent::Agent, board::Board};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 512;

@@ -36,6 +36,7 @@
 )]
 
 mod agent;
+mod board;
 mod capability;
 mod channel;
 mod command;
@@ -47,18 +48,22 @@ mod policy;
 mod wire;
 
 pub use agent::Agent;
+pub use board::Board;
 pub use capability::{
-    AuthorizedKeys, Board, Capture, Clock, ClockError, Device, Devices, Disk, DiskAddress,
-    DiskStatistics, Disks, End, Errno, Extent, Files, Filesystem, Filesystems, FreezeError, Handle,
-    Handles, Identity, Input, Interface, InterfaceAddress, InterfaceStatistics, Invocation, Kept,
-    KeysError, LoadAverage, Memory, MemoryBlock, MemoryBlockError, Network, OpenMode, OsInfo,
-    Password, Passwords, PciAddress, PciId, Pid, Power, PowerError, Processor, ProcessorError,
+    AuthorizedKeys, Capture, Clock, ClockError, Device, Devices, Disk, DiskAddress, DiskStatistics,
+    Disks, End, Errno, Extent, Files, Filesystem, Filesystems, FreezeError, Handle, Handles,
+    Identity, Input, Interface, InterfaceAddress, InterfaceStatistics, Invocation, Kept, KeysError,
+    LoadAverage, Memory, MemoryBlock, MemoryBlockError, Network, OpenMode, OsInfo, Password,
+    Passwords, PciAddress, PciId, Pid, Power, PowerError, Processor, ProcessorError,
     ProcessorTimes, Processors, ProgramStatus, Programs, Route, RouteDetails, ShutdownMode, Stream,
     Suspend, SuspendError, SuspendMode, Timezone, Transfers, Trim, TrimError, Trimmed, UnixNanos,
     Usage, User,
 };
 pub use channel::Pump;
-pub use command::{COMMANDS, Command, Field, Needs, Response, Type};
+pub use command::{
+    Arguments, COMMANDS, Call, Command, Field, Handler, Needs, Response, Type, Vendor,
+};
+pub use error::Error;
 pub use limits::Buffers;
 pub use policy::Policy;
 pub use wire::ReplyWriter;

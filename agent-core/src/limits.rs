@@ -2,10 +2,14 @@
 
 use heapless::Vec;
 
-use crate::{command, wire::NESTING_LIMIT};
+use crate::wire::NESTING_LIMIT;
 
 /// The smallest request buffer: room for any request of the commands that only ask.
 const SMALLEST_REQUEST: usize = 256;
+
+/// The smallest reply buffer: room for any result of the commands that every board has. Lists of
+/// commands are not limited by it.
+const SMALLEST_REPLY: usize = 512;
 
 /// The memory of an [`Agent`](crate::Agent), usually a `static`.
 ///
@@ -14,8 +18,8 @@ const SMALLEST_REQUEST: usize = 256;
 ///   takes grows with the square of the members of one object, so it should not be larger than
 ///   what clients send.
 /// * `REPLY`: twice the bytes of the longest result that a command can return, so that one reply
-///   can wait there while the next is written. Echoed text and file contents are not limited by
-///   it. At least what `guest-info` needs for every command there is; default 8192.
+///   can wait there while the next is written. Echoed text, file contents and
+///   the list of `guest-info` are not limited by it. At least 512; default 8192.
 ///
 /// Sizes that are too small do not compile.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl<const REQUEST: usize, const REPLY: usize> Buffers<REQUEST, REPLY> {
     pub const fn new() -> Self {
         const {
             assert!(REQUEST >= SMALLEST_REQUEST, "REQUEST is too small");
-            assert!(REPLY / 2 >= command::longest_info(), "REPLY cannot hold guest-info");
+            assert!(REPLY >= SMALLEST_REPLY, "REPLY is too small");
         }
         Self { request: Vec::new(), reply: Vec::new(), items: [0; NESTING_LIMIT] }
     }

@@ -9,7 +9,7 @@ pub trait Programs {
     /// # Errors
     ///
     /// Why it was not started, such as [`Errno::NOT_FOUND`] where there is none of this name.
-    fn start(&mut self, program: &mut Invocation<'_>) -> Result<Pid, Errno>;
+    fn start(&mut self, program: &mut Invocation<'_, '_>) -> Result<Pid, Errno>;
 
     /// What has become of a program; `None` where there is none of this number.
     ///
@@ -17,20 +17,20 @@ pub trait Programs {
     /// forget it, and its output.
     fn status(&mut self, pid: Pid) -> Option<ProgramStatus>;
 
-    /// Reads what a program that has ended has written, from `offset` on; less than the buffer's
-    /// length only at the end.
-    fn output(&mut self, pid: Pid, stream: Stream, offset: u64, buffer: &mut [u8]) -> usize;
+    /// Reads on in what was kept of the output of a program that has ended, from its start; returns
+    /// how much, and nothing only at the end.
+    fn read_output(&mut self, pid: Pid, stream: Stream, buffer: &mut [u8]) -> usize;
 }
 
 /// A program to be run.
 #[expect(missing_debug_implementations, reason = "iterators and functions have nothing to show")]
-pub struct Invocation<'p> {
+pub struct Invocation<'p, 'm> {
     /// Its name or path, in modified UTF-8 (U+0000 is C0 80).
-    pub path: &'p [u8],
+    pub path: &'m [u8],
     /// Its arguments, without its name.
-    pub arguments: &'p mut dyn Iterator<Item = &'p [u8]>,
+    pub arguments: &'p mut dyn Iterator<Item = &'m [u8]>,
     /// Its environment, as `NAME=value`; `None` where it is to have the agent's.
-    pub environment: Option<&'p mut dyn Iterator<Item = &'p [u8]>>,
+    pub environment: Option<&'p mut dyn Iterator<Item = &'m [u8]>>,
     /// What it is to read from its standard input, where it has one.
     pub input: Option<Input<'p>>,
     /// What of its output is to be kept.

@@ -19,8 +19,7 @@ pub trait Usage {
     fn load(&mut self) -> Result<LoadAverage, Errno>;
 }
 
-/// What a processor has spent its time on since the guest has started, in hundredths of a second
-/// (`USER_HZ` of Linux, which the schema takes them from).
+/// What a processor has spent its time on since the guest has started, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessorTimes {
     /// The processor's logical number.

@@ -1,35 +1,58 @@
 //! `guest-get-fsinfo`, `guest-fsfreeze-*` and `guest-fstrim`.
 
-use super::{Call, Command, Field, Needs, Response, Type};
+use super::{Call, Command, Field, Needs, Type, call::present};
 use crate::{
+    board::Board,
     capability::{
-        Board, DiskAddress, Errno, Filesystem, Filesystems, FreezeError, PciAddress, Trim,
-        TrimError, Trimmed,
+        DiskAddress, Errno, Filesystem, Filesystems, FreezeError, PciAddress, Trim, TrimError,
+        Trimmed,
     },
-    error::{Error, FileError},
-    wire::ReplyWriter,
+    error::Error,
+    wire::{Piece, ReplyWriter},
 };
 
-const MOUNTPOINTS: Field = Field { name: "mountpoints", r#type: Type::Strings, optional: true };
-const MINIMUM: Field = Field { name: "minimum", r#type: Type::Integer, optional: true };
+const MOUNTPOINTS: Field = Field::optional("mountpoints", Type::STRINGS);
+const MINIMUM: Field = Field::optional("minimum", Type::INTEGER);
 
-const fn command(
-    name: &'static str,
-    since: &'static str,
-    arguments: &'static [Field],
-    while_frozen: bool,
-) -> Command {
-    let response = Response::Line;
-    Command { name, since, arguments, while_frozen, needs: Needs::Filesystems, response }
+const fn command(name: &'static str, since: &'static str) -> Command {
+    Command { needs: Needs::Filesystems, ..Command::new(name, since) }
 }
 
-pub(super) const FREEZE_STATUS: Command = command("guest-fsfreeze-status", "0.15.0", &[], true);
-pub(super) const FREEZE: Command = command("guest-fsfreeze-freeze", "0.15.0", &[], false);
-pub(super) const FREEZE_LIST: Command =
-    command("guest-fsfreeze-freeze-list", "2.2", &[MOUNTPOINTS], false);
-pub(super) const THAW: Command = command("guest-fsfreeze-thaw", "0.15.0", &[], true);
-pub(super) const TRIM: Command = command("guest-fstrim", "1.2", &[MINIMUM], false);
-pub(super) const INFO: Command = command("guest-get-fsinfo", "2.2", &[], false);
+pub(super) const FREEZE_STATUS: Command = Command {
+    about: "Tells whether the agent has frozen file systems.",
+    returns: "GuestFsfreezeStatus",
+    while_frozen: true,
+    ..command("guest-fsfreeze-status", "0.15.0")
+};
+pub(super) const FREEZE: Command = Command {
+    about: "Freezes all file systems.",
+    returns: "int",
+    ..command("guest-fsfreeze-freeze", "0.15.0")
+};
+pub(super) const FREEZE_LIST: Command = Command {
+    about: "Freezes some file systems.",
+    arguments: &[MOUNTPOINTS],
+    returns: "int",
+    ..command("guest-fsfreeze-freeze-list", "2.2")
+};
+pub(super) const THAW: Command = Command {
+    about: "Thaws what is frozen.",
+    returns: "int",
+    while_frozen: true,
+    ..command("guest-fsfreeze-thaw", "0.15.0")
+};
+pub(super) const TRIM: Command = Command {
+    about: "Gives free space back to the disks.",
+    arguments: &[MINIMUM],
+    returns: "GuestFilesystemTrimResponse",
+    ..command("guest-fstrim", "1.2")
+};
+pub(super) const INFO: Command = Command {
+    about: "Lists the mounted file systems.",
+    returns: "['GuestFilesystemInfo']",
+    needs: Needs::FilesystemsOrIdentity,
+    ..Command::new("guest-get-fsinfo", "2.2")
+};
 
 /// Whether the agent has frozen file systems.
 #[expect(clippy::unnecessary_wraps, reason = "the type of every handler")]
@@ -42,11 +65,13 @@ pub(super) fn freeze_status<B>(call: &mut Call<'_, '_, B>) -> Result<(), Error> 
 /// With none frozen the agent is not frozen either.
 pub(super) fn freeze<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
     let arguments = call.arguments;
-    let mut selected = |mountpoint: &[u8]| match arguments.texts(MOUNTPOINTS.name) {
+    let mut selected = |mountpoint: &[u8]| match arguments.strings(MOUNTPOINTS.name) {
         None => true,
-        Some(mut chosen) => chosen.any(|chosen| chosen.bytes() == mountpoint),
+        Some(mut chosen) => chosen.any(|chosen| chosen == mountpoint),
     };
-    let frozen = call.filesystems()?.freeze(&mut selected).map_err(FileError::Freeze)?;
+    let frozen = present(call.board.filesystems())?
+        .freeze(&mut selected)
+        .map_err(|error| failed("failed to freeze", error))?;
     *call.state.frozen = frozen > 0;
     call.reply.unsigned(frozen.into());
     Ok(())
@@ -54,8 +79,8 @@ pub(super) fn freeze<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> 
 
 /// Thaws what is frozen; returns how many file systems that were.
 pub(super) fn thaw<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
-    let thawed = thaw_all(call.board.filesystems().ok_or(Error::Unsupported)?, call.state.frozen)
-        .map_err(FileError::Thaw)?;
+    let thawed = thaw_all(present(call.board.filesystems())?, call.state.frozen)
+        .map_err(|error| failed("failed to thaw", error))?;
     call.reply.unsigned(thawed.into());
     Ok(())
 }
@@ -73,16 +98,22 @@ pub(crate) fn thaw_all(
     thawed
 }
 
+fn failed(what: &'static str, error: FreezeError) -> Error {
+    match error {
+        FreezeError::Disk { mountpoint, errno: Errno(why) } => {
+            Error::new("% %: %", &[Piece::Text(what), Piece::Words(mountpoint), Piece::Words(why)])
+        }
+        FreezeError::Hook => Error::plain("fsfreeze hook has terminated abnormally"),
+    }
+}
+
 /// Gives free space back to the disks. What fails is told for each file system by itself.
 pub(super) fn trim<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
     // As in qemu-ga a negative minimum is a very large one.
     let minimum = call.arguments.integer(MINIMUM.name).unwrap_or(0).cast_unsigned();
     call.reply.begin_object().key("paths").begin_array();
     let reply = &mut *call.reply;
-    call.board
-        .filesystems()
-        .ok_or(Error::Unsupported)?
-        .trim(minimum, &mut |trim| write_trim(reply, trim));
+    present(call.board.filesystems())?.trim(minimum, &mut |trim| write_trim(reply, trim));
     call.reply.end_array().end_object();
     Ok(())
 }
@@ -103,12 +134,14 @@ fn write_trim(reply: &mut ReplyWriter<'_>, trim: &Trim<'_>) {
     reply.end_object();
 }
 
-/// Lists the mounted file systems.
+/// Lists the mounted file systems; none where the guest has none at all.
+#[expect(clippy::unnecessary_wraps, reason = "the type of every handler")]
 pub(super) fn info<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
     call.reply.begin_array();
     let reply = &mut *call.reply;
-    let filesystems = call.board.filesystems().ok_or(Error::Unsupported)?;
-    filesystems.list(&mut |filesystem| write_filesystem(reply, filesystem));
+    if let Some(filesystems) = call.board.filesystems() {
+        filesystems.list(&mut |filesystem| write_filesystem(reply, filesystem));
+    }
     call.reply.end_array();
     Ok(())
 }
@@ -131,7 +164,7 @@ fn write_filesystem(reply: &mut ReplyWriter<'_>, filesystem: &Filesystem<'_>) {
     reply.key("type").string(filesystem.r#type.as_bytes()).end_object();
 }
 
-fn write_disk(reply: &mut ReplyWriter<'_>, disk: &DiskAddress<'_>) {
+pub(super) fn write_disk(reply: &mut ReplyWriter<'_>, disk: &DiskAddress<'_>) {
     reply.begin_object();
     if let Some(serial) = disk.serial {
         reply.key("serial").string(serial.as_bytes());

@@ -1,154 +1,107 @@
 //! The commands: one table, a row per command, and the way from a request to its handler.
 //!
-//! Fourth stop of a request. `guest-info`, dispatch and policy read the same rows.
+//! Fourth stop of a request. `guest-info`, dispatch and policy read the same rows, those of the
+//! application's own commands among them.
 
 mod arguments;
+mod call;
+mod device;
+mod disk;
+mod exec;
 mod file;
 pub(crate) mod filesystem;
-mod info;
+mod identity;
+pub(crate) mod info;
+mod memory;
+mod needs;
+mod network;
 mod power;
+mod processor;
+mod row;
+mod suspend;
 mod sync;
 mod time;
+mod usage;
+mod user;
 
 use crate::{
-    capability::{Board, Clock, Files, Filesystems, Power},
+    board::Board,
     error::Error,
-    policy::Policy,
     wire::{ReplyWriter, Request},
 };
 
-pub(crate) use arguments::Arguments;
-pub use arguments::{Field, Type};
+use row::Rules;
 
-/// A row of the table: what is known of a command without running it.
-#[derive(Clone, Copy, Debug)]
-pub struct Command {
-    /// Its name on the wire.
-    pub name: &'static str,
-    /// The QEMU release whose schema has it first.
-    pub since: &'static str,
-    /// Its arguments, in the order of the schema.
-    pub arguments: &'static [Field],
-    /// Whether it may be used while file systems are frozen.
-    pub while_frozen: bool,
-    /// What a board must be able to do for it to exist.
-    pub needs: Needs,
-    /// How success is answered.
-    pub response: Response,
-}
+pub use arguments::{Arguments, Field, Type};
+pub(crate) use call::State;
+pub use call::{Call, Handler};
+pub use needs::Needs;
+pub use row::{Command, Response};
 
-/// What a command needs of the board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing: it is part of the agent.
-    Nothing,
-    /// [`Board::clock`]
-    Clock,
-    /// [`Board::files`]
-    Files,
-    /// [`Board::filesystems`]
-    Filesystems,
-    /// [`Board::power`]
-    Power,
-}
-
-impl Needs {
-    /// Whether the board has it. Inlined, so that for a board without the capability the whole row
-    /// folds away.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "rows of absent capabilities must not be linked")]
-    fn are_met_by<B: Board>(self, board: &mut B) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::Clock => board.clock().is_some(),
-            Self::Files => board.files().is_some(),
-            Self::Filesystems => board.filesystems().is_some(),
-            Self::Power => board.power().is_some(),
-        }
-    }
-}
-
-/// How the success of a command is answered. Errors are always answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Response {
-    /// With a line.
-    Line,
-    /// With the byte 0xFF and a line.
-    Delimited,
-    /// Not at all (`success-response: false` in the schema).
-    Silent,
-}
-
-/// What the agent itself knows, beside the board.
+/// A command of the application's own.
+///
+/// The table's rows are of the same kind, so it is checked, answered, listed by `guest-info` and
+/// subject to policy like one of the schema. Its name should begin with the maker's, such as
+/// `acme-`; one that the schema has is not reached.
+///
+/// ```
+/// use agent_core::{Agent, Board, Buffers, Call, Command, Error, Field, Type, Vendor};
+///
+/// #[derive(Default)]
+/// struct Lighthouse {
+///     lit: bool,
+/// }
+///
+/// const SET_LAMP: Command = Command {
+///     about: "Switches the lamp; returns what it was.",
+///     arguments: &[Field::new("on", Type::BOOLEAN)],
+///     returns: "bool",
+///     ..Command::new("acme-set-lamp", "1.0")
+/// };
+///
+/// fn set_lamp(call: &mut Call<'_, '_, Lighthouse>) -> Result<(), Error> {
+///     let on = call.arguments.boolean("on").ok_or(Error::refusal("the lamp is broken"))?;
+///     call.reply.boolean(call.board.lit);
+///     call.board.lit = on;
+///     Ok(())
+/// }
+///
+/// impl Board for Lighthouse {
+///     fn vendor_commands(&self) -> &[Vendor<Self>] {
+///         &[Vendor { command: SET_LAMP, handler: set_lamp }]
+///     }
+/// }
+///
+/// let mut buffers: Buffers = Buffers::new();
+/// let mut agent = Agent::new(Lighthouse::default(), &mut buffers);
+/// agent.receive(br#"{"execute": "acme-set-lamp", "arguments": {"on": true}}"#);
+/// assert_eq!(agent.pending(), b"{\"return\": false}\n");
+/// ```
 #[derive(Debug)]
-pub(crate) struct State<'s> {
-    pub(crate) policy: Policy<'s>,
-    pub(crate) frozen: &'s mut bool,
+pub struct Vendor<B> {
+    /// Its row.
+    pub command: Command,
+    /// What runs it.
+    pub handler: Handler<B>,
 }
-
-impl State<'_> {
-    /// Whether a command may be used now.
-    fn enables(&self, command: &Command) -> bool {
-        self.policy.allows(command.name) && (command.while_frozen || !*self.frozen)
-    }
-}
-
-/// What a handler is given.
-pub(crate) struct Call<'c, 'r, B> {
-    pub(crate) board: &'c mut B,
-    pub(crate) state: State<'c>,
-    pub(crate) arguments: Arguments<'c>,
-    /// Takes what the command returns; a command that returns nothing writes nothing.
-    pub(crate) reply: &'c mut ReplyWriter<'r>,
-}
-
-impl<B: Board> Call<'_, '_, B> {
-    fn clock(&mut self) -> Result<&mut dyn Clock, Error> {
-        self.board.clock().ok_or(Error::Unsupported)
-    }
-
-    fn files(&mut self) -> Result<&mut dyn Files, Error> {
-        self.board.files().ok_or(Error::Unsupported)
-    }
-
-    fn filesystems(&mut self) -> Result<&mut dyn Filesystems, Error> {
-        self.board.filesystems().ok_or(Error::Unsupported)
-    }
-
-    fn power(&mut self) -> Result<&mut dyn Power, Error> {
-        self.board.power().ok_or(Error::Unsupported)
-    }
-}
-
-type Handler<B> = fn(&mut Call<'_, '_, B>) -> Result<(), Error>;
-
-/// The rows that a board offers, in the order of the schema.
-type Offered = heapless::Vec<&'static Command, { COMMANDS.len() }>;
 
 macro_rules! table {
     ($($command:path => $handler:path,)+) => {
-        /// Every command there is, in the order of the QGA schema.
+        /// Every command of the QGA schema that there is, in its order.
         pub const COMMANDS: &[Command] = &[$($command),+];
 
-        /// The command of this name, where the board offers it.
-        fn find<B: Board>(board: &mut B, name: &[u8]) -> Option<(&'static Command, Handler<B>)> {
-            $(
-                if $command.needs.are_met_by(board) && $command.name.as_bytes() == name {
-                    return Some((&$command, $handler));
-                }
-            )+
-            None
-        }
-
-        fn offered<B: Board>(board: &mut B) -> Offered {
-            let mut offered = Offered::new();
+        /// Shows the commands that the board offers to `look`, in the order of the schema, its own
+        /// after them.
+        fn offered<B: Board>(board: &mut B, look: &mut dyn FnMut(&Rules, Handler<B>)) {
             $(
                 if $command.needs.are_met_by(board) {
-                    // There is a place for every row.
-                    let _ = offered.push(&$command);
+                    const RULES: Rules = $command.rules();
+                    look(&RULES, $handler);
                 }
             )+
-            offered
+            for vendor in board.vendor_commands() {
+                look(&vendor.command.rules(), vendor.handler);
+            }
         }
     };
 }
@@ -172,21 +125,32 @@ table! {
     filesystem::FREEZE_LIST => filesystem::freeze,
     filesystem::THAW => filesystem::thaw,
     filesystem::TRIM => filesystem::trim,
+    suspend::DISK => suspend::disk,
+    suspend::RAM => suspend::ram,
+    suspend::HYBRID => suspend::hybrid,
+    network::GET_INTERFACES => network::get_interfaces,
+    processor::GET_VCPUS => processor::get_vcpus,
+    processor::SET_VCPUS => processor::set_vcpus,
+    disk::GET_DISKS => disk::get_disks,
     filesystem::INFO => filesystem::info,
-}
-
-/// The longest line that `guest-info` can be: every command, and the longest of every value.
-pub(crate) const fn longest_info() -> usize {
-    let mut length =
-        r#"{"return": {"version": "65535.65535.65535", "supported_commands": []}"#.len();
-    let mut rest = COMMANDS;
-    while let [command, others @ ..] = rest {
-        length = length.saturating_add(command.name.len());
-        length = length
-            .saturating_add(r#"{"enabled": false, "name": "", "success-response": false}, "#.len());
-        rest = others;
-    }
-    length
+    user::SET_PASSWORD => user::set_password,
+    memory::GET_BLOCKS => memory::get_blocks,
+    memory::SET_BLOCKS => memory::set_blocks,
+    memory::GET_BLOCK_INFO => memory::get_block_info,
+    exec::STATUS => exec::status,
+    exec::EXEC => exec::exec,
+    identity::GET_HOST_NAME => identity::get_host_name,
+    identity::GET_USERS => identity::get_users,
+    identity::GET_TIMEZONE => identity::get_timezone,
+    identity::GET_OSINFO => identity::get_osinfo,
+    device::GET_DEVICES => device::get_devices,
+    user::GET_KEYS => user::get_keys,
+    user::ADD_KEYS => user::add_keys,
+    user::REMOVE_KEYS => user::remove_keys,
+    disk::GET_DISKSTATS => disk::get_diskstats,
+    usage::GET_CPUSTATS => usage::get_cpustats,
+    usage::GET_LOAD => usage::get_load,
+    network::GET_ROUTE => network::get_route,
 }
 
 /// Runs the command that a request names.
@@ -216,18 +180,23 @@ fn run<B: Board>(
     request: Request<'_>,
     reply: &mut ReplyWriter<'_>,
 ) -> Result<bool, Error> {
-    let Some((command, handler)) = find(board, request.execute.bytes()) else {
-        return Err(Error::NotFound(request.execute.span()));
-    };
-    if *state.frozen && !command.while_frozen {
-        return Err(Error::Frozen(request.execute.span()));
+    let name = request.execute.span();
+    let mut found = None;
+    offered(board, &mut |rules, handler| {
+        if found.is_none() && rules.name.as_bytes() == request.execute.bytes() {
+            found = Some((*rules, handler));
+        }
+    });
+    let Some((rules, handler)) = found else { return Err(Error::not_found(name)) };
+    if *state.frozen && !rules.while_frozen {
+        return Err(Error::frozen(name));
     }
-    if !state.policy.allows(command.name) {
-        return Err(Error::Disabled(request.execute.span()));
+    if !state.policy.allows(rules.name) {
+        return Err(Error::disabled(name));
     }
-    let arguments = Arguments::check(request.arguments, command.arguments)?;
+    let arguments = Arguments::check(request.arguments, rules.arguments)?;
 
-    if command.response == Response::Delimited {
+    if rules.response == Response::Delimited {
         reply.raw(b"\xFF");
     }
     reply.raw(b"{\"return\": ");
@@ -237,7 +206,7 @@ fn run<B: Board>(
         reply.begin_object().end_object();
     }
     if !reply.fits() {
-        return Err(Error::ReplyTooLong);
+        return Err(Error::reply_too_long());
     }
-    Ok(command.response != Response::Silent)
+    Ok(rules.response != Response::Silent)
 }

@@ -1,33 +1,34 @@
 //! `guest-shutdown`.
 
-use super::{Call, Command, Field, Needs, Response, Type};
+use super::{Call, Command, Field, Needs, Response, Type, call::present};
 use crate::{
-    capability::{Board, PowerError, ShutdownMode},
+    board::Board,
+    capability::{PowerError, ShutdownMode},
     error::Error,
-    wire::Text,
 };
 
-const MODE: Field = Field { name: "mode", r#type: Type::String, optional: true };
+const MODE: Field = Field::optional("mode", Type::STRING);
 
 pub(super) const SHUTDOWN: Command = Command {
-    name: "guest-shutdown",
-    since: "0.15.0",
+    about: "Switches the guest off, resets or halts it.",
     arguments: &[MODE],
-    while_frozen: false,
     needs: Needs::Power,
     response: Response::Silent,
+    ..Command::new("guest-shutdown", "0.15.0")
 };
 
 /// Asks for a shutdown. A client learns of its success by what becomes of the guest.
 pub(super) fn shutdown<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
-    let mode = match call.arguments.text(MODE.name).map(Text::bytes) {
+    let mode = match call.arguments.string(MODE.name) {
         None | Some(b"powerdown") => ShutdownMode::Powerdown,
         Some(b"halt") => ShutdownMode::Halt,
         Some(b"reboot") => ShutdownMode::Reboot,
         // qemu-ga's text: the parenthesis is not closed.
         Some(_) => {
-            return Err(Error::Command("mode is invalid (valid values are: halt|powerdown|reboot"));
+            return Err(Error::plain("mode is invalid (valid values are: halt|powerdown|reboot"));
         }
     };
-    call.power()?.shutdown(mode).map_err(|PowerError::Unsupported| Error::Unsupported)
+    present(call.board.power())?
+        .shutdown(mode)
+        .map_err(|PowerError::Unsupported| Error::unsupported())
 }

@@ -1,35 +1,27 @@
 //! `guest-sync-delimited`, `guest-sync` and `guest-ping`: is the agent there, and in step?
 
-use super::{Call, Command, Field, Needs, Response, Type};
+use super::{Call, Command, Field, Response, Type};
 use crate::error::Error;
 
-const ID: Field = Field { name: "id", r#type: Type::Integer, optional: false };
+const ID: Field = Field::new("id", Type::INTEGER);
 
 pub(super) const SYNC_DELIMITED: Command = Command {
-    name: "guest-sync-delimited",
-    since: "1.1",
-    arguments: &[ID],
-    while_frozen: true,
-    needs: Needs::Nothing,
+    about: "Echoes a number, with the byte 0xFF before it.",
     response: Response::Delimited,
+    ..sync_command("guest-sync-delimited", "1.1")
 };
 
-pub(super) const SYNC: Command = Command {
-    name: "guest-sync",
-    since: "0.15.0",
-    arguments: &[ID],
-    while_frozen: true,
-    needs: Needs::Nothing,
-    response: Response::Line,
-};
+pub(super) const SYNC: Command =
+    Command { about: "Echoes a number.", ..sync_command("guest-sync", "0.15.0") };
+
+const fn sync_command(name: &'static str, since: &'static str) -> Command {
+    Command { arguments: &[ID], returns: "int", while_frozen: true, ..Command::new(name, since) }
+}
 
 pub(super) const PING: Command = Command {
-    name: "guest-ping",
-    since: "0.15.0",
-    arguments: &[],
+    about: "Does nothing, successfully.",
     while_frozen: true,
-    needs: Needs::Nothing,
-    response: Response::Line,
+    ..Command::new("guest-ping", "0.15.0")
 };
 
 /// Echoes `id`; the byte 0xFF before the reply tells a client where to start reading.
@@ -39,7 +31,7 @@ pub(super) fn sync_delimited<B>(call: &mut Call<'_, '_, B>) -> Result<(), Error>
 
 /// Echoes `id`.
 pub(super) fn sync<B>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
-    let id = call.arguments.integer(ID.name).ok_or(Error::MissingArgument(ID.name))?;
+    let id = call.arguments.integer(ID.name).ok_or_else(|| Error::missing(ID.name))?;
     call.reply.integer(id);
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! It knows qemu-ga's JSON dialect and its texts, and nothing of commands or boards.
 
+mod address;
 mod base64;
 mod decimal;
 mod lexer;
@@ -13,6 +14,7 @@ mod request;
 mod string;
 mod value;
 
+pub(crate) use address::{hardware, ip};
 pub(crate) use base64::{DECODED_AT_ONCE, Decoder};
 #[cfg(fuzzing)]
 pub(crate) use lexer::{Lexer, Step};
@@ -20,6 +22,6 @@ pub(crate) use message::{Event, Message, NESTING_LIMIT, SyntaxError};
 pub(crate) use number::Number;
 pub(crate) use order::Table;
 pub use reply::ReplyWriter;
-pub(crate) use reply::{Piece, Reply};
+pub(crate) use reply::{Piece, Reply, Source};
 pub(crate) use request::{EnvelopeError, Request};
 pub(crate) use value::{Kind, Span, Text, Value};

@@ -31,6 +31,16 @@ impl Number {
         }
         .unwrap_or_else(|| Self::Double(Decimal::parse(text).into_f64()))
     }
+
+    /// The nearest double.
+    #[expect(clippy::cast_precision_loss, reason = "a double is what is asked for")]
+    pub(crate) fn to_f64(self) -> f64 {
+        match self {
+            Self::Signed(value) => value as f64,
+            Self::Unsigned(value) => value as f64,
+            Self::Double(value) => value,
+        }
+    }
 }
 
 /// The value of a run of digits, or `None` where it is anything else or over 64 bits.

@@ -9,7 +9,7 @@
 
 use heapless::{Vec, VecView};
 
-use crate::capability::{Errno, Handle};
+use crate::capability::{Errno, Handle, Pid, Stream};
 
 use super::{
     base64::{self, ENCODED_AT_ONCE},
@@ -18,17 +18,23 @@ use super::{
     value::{self, KEY, STRING, Span},
 };
 
-/// Pieces that one reply may have at once: an error with an `id` and three pieces in its description
-/// makes fourteen. A token of an `id` under way makes at most five out of one.
+/// Pieces that one reply may have at once: an error with an `id` and four pieces in its description
+/// makes sixteen. A token of an `id` under way makes at most five out of one.
 const PIECES: usize = 20;
 
 /// A part of a reply that is still to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
+    /// The beginning of a name, up to that of a member: `list[index].`.
+    Element { list: &'static str, index: u32 },
     /// Bytes of an open file from its position on, in Base64.
     File { handle: Handle, count: u64 },
     /// A number.
     Integer(i64),
+    /// The elements of a list from this one on.
+    List { next: usize },
+    /// What a program has written, in Base64.
+    Output { pid: Pid, stream: Stream, count: u64 },
     /// As it is; what must be escaped in a string has been.
     Text(&'static str),
     /// Text of the message, escaped for the inside of a string.
@@ -37,6 +43,20 @@ pub(crate) enum Piece {
     Number(Span),
     /// A value of the message, in JSON.
     Value(Span),
+    /// Escaped for the inside of a string.
+    Words(&'static str),
+}
+
+/// Where pieces come from that can be longer than any buffer.
+pub(crate) trait Source {
+    /// Reads on in a file.
+    fn read_file(&mut self, handle: Handle, buffer: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Reads on in what a program has written.
+    fn read_output(&mut self, pid: Pid, stream: Stream, buffer: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Writes an element of the list that the reply has; whether there is one at `index`.
+    fn write_element(&mut self, index: usize, writer: &mut ReplyWriter<'_>) -> bool;
 }
 
 /// Replies that wait to be sent, and what is still to be written of the last.
@@ -106,8 +126,12 @@ impl<'b> Reply<'b> {
         // By bytes: `split_once` has a way to panic that not every level of optimisation sees through.
         while let Some(place) = rest.bytes().position(|byte| byte == b'%') {
             self.push(Piece::Text(rest.get(..place).unwrap_or_default()));
-            if let Some(&piece) = pieces.next() {
+            for &piece in pieces.by_ref() {
                 self.push(piece);
+                // It is the beginning of the next one.
+                if !matches!(piece, Piece::Element { .. }) {
+                    break;
+                }
             }
             rest = rest.get(place.saturating_add(1)..).unwrap_or_default();
         }
@@ -121,24 +145,42 @@ impl<'b> Reply<'b> {
         debug_assert!(fits, "more pieces than a reply can have");
     }
 
-    /// Writes as much of the pieces as there is room for; `message` is what they point into, and
-    /// `read` reads from a file. Whether all of it is written.
-    pub(crate) fn write(
-        &mut self,
-        message: &[u8],
-        mut read: impl FnMut(Handle, &mut [u8]) -> Result<usize, Errno>,
-    ) -> bool {
+    /// Writes as much of the pieces as there is room for; `message` is what they point into. Whether
+    /// all of it is written.
+    pub(crate) fn write(&mut self, message: &[u8], source: &mut impl Source) -> bool {
         while let Some(piece) = self.pieces.pop() {
             let written = match piece {
-                Piece::Text(text) => self.write_text(text),
-                Piece::File { handle, count } => self.write_file(handle, count, &mut read),
+                Piece::Element { list, index } => {
+                    self.push_front(Piece::Text("]."));
+                    self.push_front(Piece::Integer(index.into()));
+                    self.push_front(Piece::Text("["));
+                    self.push_front(Piece::Text(list));
+                    true
+                }
+                Piece::File { .. } | Piece::Output { .. } => self.write_bytes(piece, source),
                 Piece::Integer(value) => self.write_number(Number::Signed(value), piece),
+                Piece::List { next } => self.write_list(next, source),
                 Piece::Number(text) => self.write_number(Number::parse(text.of(message)), piece),
-                Piece::Quoted(span) => self.write_quoted(span, message),
+                Piece::Quoted(span) => match self.write_escaped(span.of(message)) {
+                    None => true,
+                    Some(done) => {
+                        let start = span.start.saturating_add(done);
+                        self.push_front(Piece::Quoted(Span { start, ..span }));
+                        false
+                    }
+                },
+                Piece::Text(text) => self.write_text(text),
                 Piece::Value(span) => {
                     self.split(span, message);
                     true
                 }
+                Piece::Words(text) => match self.write_escaped(text.as_bytes()) {
+                    None => true,
+                    Some(done) => {
+                        self.push_front(Piece::Words(text.get(done..).unwrap_or_default()));
+                        false
+                    }
+                },
             };
             if !written {
                 return false;
@@ -147,40 +189,71 @@ impl<'b> Reply<'b> {
         true
     }
 
-    /// Encodes bytes of a file as far as there is room.
+    /// Encodes bytes of a file or of a program's output as far as there is room.
     ///
     /// Not inlined: a board without files should not have its buffers on the stack.
     #[inline(never)]
-    fn write_file(
-        &mut self,
-        handle: Handle,
-        mut count: u64,
-        read: &mut impl FnMut(Handle, &mut [u8]) -> Result<usize, Errno>,
-    ) -> bool {
+    fn write_bytes(&mut self, mut piece: Piece, source: &mut impl Source) -> bool {
         let mut encoded = [0; ENCODED_AT_ONCE / 3 * 4];
-        while count > 0 {
+        while let Piece::File { count, .. } | Piece::Output { count, .. } = &mut piece
+            && *count > 0
+        {
             // Whole groups, so that there is padding only at the end.
             let groups = (self.room() / 4).min(ENCODED_AT_ONCE / 3);
             if groups == 0 {
-                self.push_front(Piece::File { handle, count });
+                self.push_front(piece);
                 return false;
             }
-            let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(groups.saturating_mul(3));
+            let wanted =
+                usize::try_from(*count).unwrap_or(usize::MAX).min(groups.saturating_mul(3));
+            *count = count.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
             let mut bytes = [0; ENCODED_AT_ONCE];
             let bytes = bytes.get_mut(..wanted).unwrap_or_default();
-            if fill(bytes, |rest| read(handle, rest)).is_err() {
+            let filled = fill(bytes, |rest| match piece {
+                Piece::File { handle, .. } => source.read_file(handle, rest),
+                Piece::Output { pid, stream, .. } => source.read_output(pid, stream, rest),
+                _ => Ok(0),
+            });
+            if filled.is_err() {
                 self.break_off();
                 break;
             }
             // There is room for these groups.
             let _ = self.bytes.extend_from_slice(base64::encode(bytes, &mut encoded));
-            count = count.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
         }
         true
     }
 
-    /// The file fails after the reply has begun to promise its contents: the line ends where it is,
-    /// so that no client takes it for whole, and it stays one line for one request.
+    /// Writes the elements of a list as far as there is room.
+    fn write_list(&mut self, mut next: usize, source: &mut impl Source) -> bool {
+        loop {
+            let mut writer = self.writer();
+            writer.limit = writer.bytes.capacity();
+            if next > 0 {
+                writer.raw(b", ");
+            }
+            let written = source.write_element(next, &mut writer);
+            if !written || !writer.fits() {
+                writer.take_back();
+            }
+            if !written {
+                return true;
+            }
+            if !writer.fits() {
+                if self.bytes.is_empty() {
+                    // An element that is longer than the buffer.
+                    self.break_off();
+                    return true;
+                }
+                self.push_front(Piece::List { next });
+                return false;
+            }
+            next = next.saturating_add(1);
+        }
+    }
+
+    /// The rest cannot be had after the reply has begun to promise it: the line ends where it is, so
+    /// that no client takes it for whole, and it stays one line for one request.
     fn break_off(&mut self) {
         self.pieces.clear();
         self.push(Piece::Text("\n"));
@@ -204,18 +277,17 @@ impl<'b> Reply<'b> {
         fits
     }
 
-    /// Escapes text as far as there is room.
-    fn write_quoted(&mut self, span: Span, message: &[u8]) -> bool {
-        let mut at = span.start;
-        while at < span.end {
-            let (escaped, length) = Escaped::first_of(Span { start: at, ..span }.of(message));
+    /// Escapes text as far as there is room; returns how much that was, where it was not all.
+    fn write_escaped(&mut self, text: &[u8]) -> Option<usize> {
+        let mut done = 0_usize;
+        while let Some(rest) = text.get(done..).filter(|rest| !rest.is_empty()) {
+            let (escaped, length) = Escaped::first_of(rest);
             if self.bytes.extend_from_slice(escaped.as_bytes()).is_err() {
-                self.push_front(Piece::Quoted(Span { start: at, ..span }));
-                return false;
+                return Some(done);
             }
-            at = at.saturating_add(length);
+            done = done.saturating_add(length);
         }
-        true
+        None
     }
 
     /// Splits a value into the pieces of its first token and the rest.
@@ -345,6 +417,11 @@ impl ReplyWriter<'_> {
         self.separate().raw(Written::unsigned(value).as_bytes())
     }
 
+    /// Writes a number that may have a fraction, as C's `%.17g` does.
+    pub fn double(&mut self, value: f64) -> &mut Self {
+        self.separate().raw(Written::number(Number::Double(value)).as_bytes())
+    }
+
     /// Writes `true` or `false`.
     pub fn boolean(&mut self, value: bool) -> &mut Self {
         self.separate().raw(if value { b"true" } else { b"false" })
@@ -375,9 +452,14 @@ impl ReplyWriter<'_> {
         }
     }
 
-    /// Takes everything back.
+    /// Takes everything back, and what was to follow.
     pub(crate) fn rollback(&mut self) {
         self.pieces.clear();
+        self.take_back();
+    }
+
+    /// Takes back what is written.
+    fn take_back(&mut self) {
         self.bytes.truncate(self.start);
     }
 

@@ -90,6 +90,11 @@ impl<'m> Value<'m> {
             .then(|| Number::parse(Span { start: self.span.start, end }.of(self.message)))
     }
 
+    /// The value of `true` or `false`.
+    pub(crate) fn boolean(self) -> Option<bool> {
+        (self.kind() == Kind::Bool).then(|| self.message.get(self.span.start) == Some(&b't'))
+    }
+
     /// The members of an object in qemu-ga's order; none for any other value.
     pub(crate) fn members(self) -> impl Iterator<Item = (Text<'m>, Self)> {
         let Self { message, span } = self;
@@ -100,7 +105,7 @@ impl<'m> Value<'m> {
     }
 
     /// The elements of an array; none for any other value.
-    pub(crate) fn elements(self) -> impl Iterator<Item = Self> {
+    pub(crate) fn elements(self) -> impl Iterator<Item = Self> + Clone {
         let Self { message, span } = self;
         // Before the closing bracket.
         let end = if self.kind() == Kind::Array { span.end.saturating_sub(1) } else { 0 };
