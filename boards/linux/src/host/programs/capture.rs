@@ -19,12 +19,14 @@ pub(super) struct Captured {
     pipe: Option<OwnedFd>,
     bytes: Vec<u8>,
     truncated: bool,
+    /// What was read again of what was kept.
+    taken: usize,
 }
 
 impl Captured {
     /// A stream that is captured from a pipe that does not block, or not at all.
     pub(super) const fn from(pipe: Option<OwnedFd>) -> Self {
-        Self { pipe, bytes: Vec::new(), truncated: false }
+        Self { pipe, bytes: Vec::new(), truncated: false, taken: 0 }
     }
 
     pub(super) const fn pipe(&self) -> Option<&OwnedFd> {
@@ -66,12 +68,12 @@ impl Captured {
         }
     }
 
-    /// Copies what was kept from `offset` on.
-    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> usize {
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let rest = self.bytes.get(offset..).unwrap_or_default();
+    /// Reads on in what was kept, from its start; nothing at the end.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let rest = &self.bytes[self.taken..];
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
+        self.taken += count;
         count
     }
 }

@@ -94,7 +94,7 @@ impl Processes {
         self.started.retain(|process| !process.is_told);
     }
 
-    fn start(&mut self, program: &mut Invocation<'_>) -> Result<Pid, Errno> {
+    fn start(&mut self, program: &mut Invocation<'_, '_>) -> Result<Pid, Errno> {
         self.make_room()?;
         let process = Process::start(program, self.next, &self.events)?;
         self.next += 1;
@@ -107,7 +107,7 @@ impl Processes {
 }
 
 impl Programs for Processes {
-    fn start(&mut self, program: &mut Invocation<'_>) -> Result<Pid, Words> {
+    fn start(&mut self, program: &mut Invocation<'_, '_>) -> Result<Pid, Words> {
         Self::start(self, program).map_err(words)
     }
 
@@ -116,8 +116,8 @@ impl Programs for Processes {
         self.find(pid).map(Process::status)
     }
 
-    fn output(&mut self, pid: Pid, stream: Stream, offset: u64, buffer: &mut [u8]) -> usize {
-        self.find(pid).map_or(0, |process| process.output(stream).read(offset, buffer))
+    fn read_output(&mut self, pid: Pid, stream: Stream, buffer: &mut [u8]) -> usize {
+        self.find(pid).map_or(0, |process| process.captured(stream).read(buffer))
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a program, and has `events` tell of it.
     pub(super) fn start(
-        program: &mut Invocation<'_>,
+        program: &mut Invocation<'_, '_>,
         number: u64,
         events: impl AsFd,
     ) -> Result<Self, Errno> {
@@ -162,16 +162,17 @@ impl Process {
         ProgramStatus::Ended { end, output: self.output.kept(), error: self.error.kept() }
     }
 
-    pub(super) fn output(&self, stream: Stream) -> &Captured {
+    /// What a stream has had.
+    pub(super) fn captured(&mut self, stream: Stream) -> &mut Captured {
         match stream {
-            Stream::Error => &self.error,
-            Stream::Output => &self.output,
+            Stream::Error => &mut self.error,
+            Stream::Output => &mut self.output,
         }
     }
 }
 
 /// The command, all of its streams connected to nothing.
-fn command(program: &mut Invocation<'_>) -> Result<Command, Errno> {
+fn command(program: &mut Invocation<'_, '_>) -> Result<Command, Errno> {
     let mut command = Command::new(search::find(program.path)?);
     command.arg0(OsStr::from_bytes(program.path));
     command.args((&mut *program.arguments).map(OsStr::from_bytes));
