@@ -7,26 +7,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
-use crate::listener::{Agent, Client};
-
-/// What a command answers.
-fn call(client: &mut Client, command: &str, arguments: &Value) -> Value {
-    client.say(&json!({"execute": command, "arguments": arguments}).to_string());
-    serde_json::from_str(&client.hear_line()).unwrap()
-}
-
-/// What a command returns.
-fn returned(client: &mut Client, command: &str, arguments: &Value) -> Value {
-    let mut answer = call(client, command, arguments);
-    assert!(answer["error"].is_null(), "{command} {arguments}: {answer}");
-    answer["return"].take()
-}
-
-/// What a command complains of.
-fn error(client: &mut Client, command: &str, arguments: &Value) -> String {
-    let answer = call(client, command, arguments);
-    answer["error"]["desc"].as_str().expect("an error").to_owned()
-}
+use crate::listener::{Agent, Client, error, returned};
 
 fn open(client: &mut Client, path: &str, mode: &str) -> Value {
     returned(client, "guest-file-open", &json!({"path": path, "mode": mode}))

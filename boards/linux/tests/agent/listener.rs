@@ -4,11 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{DEADLINE, Process, command};
+use crate::process::{DEADLINE, Process, command, command_in_earnest};
 
 /// An agent that listens.
 pub(crate) struct Agent {
@@ -24,8 +25,23 @@ impl Agent {
         Self::start_at(directory, path, arguments)
     }
 
+    /// One that does what it is asked for, so `arguments` have to say what it may be asked for.
+    pub(crate) fn start_in_earnest(arguments: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("agent.sock");
+        Self::start_command(command_in_earnest(), directory, path, arguments)
+    }
+
     pub(crate) fn start_at(directory: TempDir, path: PathBuf, arguments: &[&str]) -> Self {
-        let mut command = command();
+        Self::start_command(command(), directory, path, arguments)
+    }
+
+    fn start_command(
+        mut command: Command,
+        directory: TempDir,
+        path: PathBuf,
+        arguments: &[&str],
+    ) -> Self {
         command.current_dir(directory.path());
         command.args(["-m", "unix-listen", "-p"]).arg(&path).args(arguments);
         let process = Process::start(&mut command, "listening at");
@@ -99,4 +115,23 @@ impl Client {
         self.0.read_to_string(&mut rest).unwrap();
         rest
     }
+}
+
+/// What a command answers.
+fn call(client: &mut Client, command: &str, arguments: &Value) -> Value {
+    client.say(&json!({"execute": command, "arguments": arguments}).to_string());
+    serde_json::from_str(&client.hear_line()).unwrap()
+}
+
+/// What a command returns.
+pub(crate) fn returned(client: &mut Client, command: &str, arguments: &Value) -> Value {
+    let mut answer = call(client, command, arguments);
+    assert!(answer["error"].is_null(), "{command} {arguments}: {answer}");
+    answer["return"].take()
+}
+
+/// What a command complains of.
+pub(crate) fn error(client: &mut Client, command: &str, arguments: &Value) -> String {
+    let answer = call(client, command, arguments);
+    answer["error"]["desc"].as_str().expect("an error").to_owned()
 }

@@ -7,4 +7,6 @@ mod filesystems;
 mod isa_serial;
 mod listener;
 mod process;
+mod programs;
 mod unix_listen;
+mod users;

@@ -1,4 +1,5 @@
-//! The agent as a child process. It never runs without `--dry-run` here.
+//! The agent as a child process. Without `--dry-run` it runs only under a policy and for a system
+//! of the test's own.
 
 use core::time::Duration;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -13,8 +14,15 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The agent, not started yet.
 pub(crate) fn command() -> Command {
+    let mut command = command_in_earnest();
+    command.arg("--dry-run");
+    command
+}
+
+/// The agent that does what it is asked for.
+pub(crate) fn command_in_earnest() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tinyqga"));
-    command.arg("--dry-run").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
