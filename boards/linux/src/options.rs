@@ -22,9 +22,9 @@ The QEMU guest agent without an operating system around it, as a Linux process.
   -b, --block-rpcs LIST  commands to disable, with commas between them
                          (\"help\" lists those that there are)
   -a, --allow-rpcs LIST  the only commands to enable, likewise
-      --dry-run          neither set the time, freeze, trim, shut down nor change
-                         users, only log it; files are written and programs
-                         run all the same
+      --dry-run          neither set the time, freeze, trim, suspend, shut down
+                         nor change users, processors and memory, only log it;
+                         files are written and programs run all the same
       --exec             offer guest-exec and guest-exec-status: the host may run
                          any program here
       --freeze-timeout SECONDS
@@ -54,7 +54,7 @@ pub(crate) enum Invocation {
 pub(crate) struct Options {
     pub(crate) method: Method,
     pub(crate) path: PathBuf,
-    /// Neither set the time, freeze, trim, shut down nor change users.
+    /// Change nothing of the machine, but files and what programs do.
     pub(crate) dry_run: bool,
     /// The host may run programs.
     pub(crate) exec: bool,

@@ -1,4 +1,5 @@
-//! The main loop: drive programs, pump, carry out a shutdown, thaw what was forgotten, wait.
+//! The main loop: drive programs, pump, carry out a shutdown or a sleep, thaw what was forgotten,
+//! wait.
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -13,7 +14,7 @@ use crate::{
     watchdog::Watchdog,
 };
 
-/// How long a host is given to take the last replies before a shutdown.
+/// How long a host is given to take the last replies before a shutdown or a sleep.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// How often to look whether it has.
@@ -36,11 +37,16 @@ pub(crate) fn serve(
             programs.advance();
         }
         let moved = pump.run(channel, agent)?;
-        let shutdown = agent.board_mut().shutdown.noted();
-        if let Some((_, since)) = shutdown {
+        let shutdown = agent.board_mut().shutdown.noted().map(|(_, since)| since);
+        let sleep = agent.board_mut().sleep.noted().map(|(_, since)| since);
+        let leaving = shutdown.or(sleep);
+        if let Some(since) = leaving {
             let sent = agent.pending().is_empty() && channel.is_drained();
             if sent || since.elapsed() >= DRAIN {
-                agent.board_mut().shut_down();
+                match shutdown {
+                    Some(_) => agent.board_mut().shut_down(),
+                    None => agent.board_mut().fall_asleep(),
+                }
                 continue;
             }
         }
@@ -52,7 +58,7 @@ pub(crate) fn serve(
             continue;
         }
         if !moved {
-            let drain = shutdown.map(|_| DRAIN_STEP);
+            let drain = leaving.map(|_| DRAIN_STEP);
             let left = watchdog.left(Instant::now());
             let timeout = [drain, left].into_iter().flatten().min();
             let activity = agent.board_mut().programs.as_ref().map(Processes::activity);

@@ -3,22 +3,22 @@
 //! A file system that is frozen blocks whoever writes to it, for ever, and so must not be the one
 //! that this process logs to: while one is frozen nothing is logged.
 
-mod disks;
 mod mounts;
 
 use std::os::fd::AsFd;
 
-use agent_core::{DiskAddress, Filesystem, Filesystems, FreezeError, Trim, TrimError, Trimmed};
+use agent_core::{Filesystem, Filesystems, FreezeError, Trim, TrimError, Trimmed};
 use linux_raw_sys::ioctl::{FIFREEZE, FITHAW, FITRIM};
 use rustix::fs::statvfs;
 use rustix::io::Errno;
 use rustix::ioctl::{NoArg, Updater, ioctl};
 
-use self::{
-    disks::{Disk, Sysfs},
-    mounts::Mount,
+use self::mounts::Mount;
+use super::{
+    Host,
+    disks::attachment::{Attachment, Sysfs},
+    errno::words,
 };
-use super::{Host, errno::words};
 use crate::log::Log;
 
 /// How often a file system is thawed, at most: as often as it was frozen. The kernel counts.
@@ -26,7 +26,7 @@ const THAWS: usize = 1000;
 
 /// The file systems of this machine.
 #[derive(Debug)]
-pub(super) struct Disks {
+pub(super) struct Mounted {
     log: Log,
     dry_run: bool,
     sysfs: Sysfs,
@@ -36,7 +36,7 @@ pub(super) struct Disks {
     named: Vec<&'static str>,
 }
 
-impl Disks {
+impl Mounted {
     pub(super) fn new(log: Log, dry_run: bool) -> Self {
         Self { log, dry_run, sysfs: Sysfs::default(), spared: 0, named: Vec::new() }
     }
@@ -51,7 +51,7 @@ impl Disks {
 
     fn show(&self, mount: &Mount, visit: &mut dyn FnMut(&Filesystem<'_>)) {
         let (name, disks) = self.sysfs.device(mount.major, mount.minor);
-        let disks: Vec<_> = disks.iter().map(address).collect();
+        let disks: Vec<_> = disks.iter().map(Attachment::address).collect();
         let sizes = statvfs(&mount.point).ok();
         let bytes = |blocks: fn(&rustix::fs::StatVfs) -> u64| {
             sizes.as_ref().map(|sizes| blocks(sizes).wrapping_mul(sizes.f_frsize))
@@ -200,38 +200,26 @@ struct TrimRange {
     minimum: u64,
 }
 
-fn address(disk: &Disk) -> DiskAddress<'_> {
-    DiskAddress {
-        bus_type: disk.bus_type.unwrap_or("unknown"),
-        bus: disk.bus.into(),
-        target: disk.target.into(),
-        unit: disk.unit.into(),
-        pci: disk.pci,
-        serial: disk.serial.as_deref(),
-        dev: disk.dev.as_deref(),
-    }
-}
-
 /// The host, since what its clients have written must be written before a freeze.
 impl Filesystems for Host {
     /// The last mounted comes first, as in qemu-ga's list.
     fn list(&mut self, visit: &mut dyn FnMut(&Filesystem<'_>)) {
-        for mount in self.disks.mounts().iter().rev() {
-            self.disks.show(mount, visit);
+        for mount in self.mounted.mounts().iter().rev() {
+            self.mounted.show(mount, visit);
         }
     }
 
     fn freeze(&mut self, selected: &mut dyn FnMut(&[u8]) -> bool) -> Result<u32, FreezeError> {
         self.files.write_back();
-        self.disks.freeze(selected)
+        self.mounted.freeze(selected)
     }
 
     fn thaw(&mut self) -> Result<u32, FreezeError> {
-        self.disks.thaw()
+        self.mounted.thaw()
     }
 
     fn trim(&mut self, minimum: u64, visit: &mut dyn FnMut(&Trim<'_>)) {
-        self.disks.trim(minimum, visit);
+        self.mounted.trim(minimum, visit);
     }
 }
 
@@ -278,9 +266,9 @@ mod tests {
 
     #[test]
     fn a_name_is_kept_once() {
-        let mut disks = Disks::new(Log::default(), true);
-        let first = disks.name("/a");
-        assert_eq!(disks.name("/b"), "/b");
-        assert!(core::ptr::eq(first, disks.name("/a")));
+        let mut mounted = Mounted::new(Log::default(), true);
+        let first = mounted.name("/a");
+        assert_eq!(mounted.name("/b"), "/b");
+        assert!(core::ptr::eq(first, mounted.name("/a")));
     }
 }

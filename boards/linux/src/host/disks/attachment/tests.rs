@@ -58,15 +58,15 @@ impl Tree {
 
 const CONTROLLER: Option<PciAddress> = Some(PciAddress { domain: 0, bus: 0, slot: 2, function: 1 });
 
-fn disk(bus_type: &'static str, place: [u32; 3], pci: Option<PciAddress>, dev: &str) -> Disk {
+fn disk(bus_type: &'static str, place: [u32; 3], pci: Option<PciAddress>, dev: &str) -> Attachment {
     let [bus, target, unit] = place;
     let bus_type = Some(bus_type);
-    Disk { bus_type, bus, unit, target, pci, serial: None, dev: Some(format!("/dev/{dev}")) }
+    Attachment { bus_type, bus, unit, target, pci, serial: None, dev: Some(format!("/dev/{dev}")) }
 }
 
 #[test]
 fn controllers() {
-    let check = |controller: &str, driver: &str, below: &str, expected: Disk| {
+    let check = |controller: &str, driver: &str, below: &str, expected: Attachment| {
         let tree = Tree::new();
         let controller = format!("{ROOT}/{controller}");
         tree.driver(&controller, driver).device("8:1", &format!("{controller}/{below}"));
@@ -104,9 +104,9 @@ fn controllers() {
     );
     check(at, "nvme", "nvme/nvme0/nvme0n1", disk("nvme", [0, 0, 0], CONTROLLER, "nvme0n1"));
     // Without a host the address of the controller is all there is.
-    let unknown = Disk { bus_type: None, ..disk("", [0, 0, 0], CONTROLLER, "sde") };
+    let unknown = Attachment { bus_type: None, ..disk("", [0, 0, 0], CONTROLLER, "sde") };
     check(at, "ahci", "block/sde", unknown);
-    let unknown = Disk { bus_type: None, ..disk("", [0, 0, 0], None, "sdf") };
+    let unknown = Attachment { bus_type: None, ..disk("", [0, 0, 0], None, "sdf") };
     check(at, "xhci_hcd", "usb2/2-1/2-1:1.0/host0/target0:0:0/0:0:0:0/block/sdf", unknown);
 }
 
@@ -168,6 +168,20 @@ fn what_udev_knows() {
     assert_eq!(serial("S:disk/by-id/x\nE:ID_SERIAL=QM0001\nE:X=y\n"), Some("QM0001".into()));
     assert_eq!(serial("E:ID_SERIAL=\n"), None);
     assert_eq!(serial("E:ID_SERIAL_SHORT=1\n"), None);
+}
+
+#[test]
+fn what_the_kernel_knows_where_there_is_no_udev() {
+    let tree = Tree::new();
+    let disk = "devices/platform/virtio-mmio.3/virtio3/block/vda";
+    tree.device("254:0", disk).device("254:1", &format!("{disk}/vda1"));
+    let sysfs = tree.sysfs();
+    let serial = |minor| sysfs.device(254, minor).1.pop().unwrap().serial;
+    assert_eq!(serial(0), None);
+    fs::write(tree.path(disk).join("serial"), "QM0001\n").unwrap();
+    assert_eq!((serial(0), serial(1)), (Some("QM0001".into()), Some("QM0001".into())));
+    fs::write(tree.path(disk).join("serial"), "\n").unwrap();
+    assert_eq!(serial(0), None);
 }
 
 #[test]

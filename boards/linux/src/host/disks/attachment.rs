@@ -1,4 +1,4 @@
-//! The disks under a block device, and where they are attached: sysfs.
+//! Where disks are attached, and which lie under a block device: sysfs.
 //!
 //! The path of a device in `/sys/devices` tells what it hangs on. qemu-ga takes what a few drivers
 //! make of it for the addresses on QEMU's command line; here is the same, for those drivers.
@@ -6,19 +6,35 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agent_core::PciAddress;
+use agent_core::{DiskAddress, PciAddress};
 
-/// A disk, or what of it there is a device for.
+use crate::host::kernel_files::read;
+
+/// Where a disk, or what of it there is a device for, is attached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Disk {
+pub(in crate::host) struct Attachment {
     /// `None` where it is not known.
-    pub(super) bus_type: Option<&'static str>,
-    pub(super) bus: u32,
-    pub(super) unit: u32,
-    pub(super) target: u32,
-    pub(super) pci: Option<PciAddress>,
-    pub(super) serial: Option<String>,
-    pub(super) dev: Option<String>,
+    bus_type: Option<&'static str>,
+    bus: u32,
+    unit: u32,
+    target: u32,
+    pci: Option<PciAddress>,
+    serial: Option<String>,
+    dev: Option<String>,
+}
+
+impl Attachment {
+    pub(in crate::host) fn address(&self) -> DiskAddress<'_> {
+        DiskAddress {
+            bus_type: self.bus_type.unwrap_or("unknown"),
+            bus: self.bus.into(),
+            target: self.target.into(),
+            unit: self.unit.into(),
+            pci: self.pci,
+            serial: self.serial.as_deref(),
+            dev: self.dev.as_deref(),
+        }
+    }
 }
 
 /// How deep volumes can lie on each other: a bound, where sysfs has loops.
@@ -26,7 +42,7 @@ const LAYERS: usize = 16;
 
 /// sysfs and what udev has found out, at their places or a test's.
 #[derive(Debug)]
-pub(super) struct Sysfs {
+pub(in crate::host) struct Sysfs {
     root: PathBuf,
     udev: PathBuf,
 }
@@ -39,7 +55,7 @@ impl Default for Sysfs {
 
 impl Sysfs {
     /// The name of a block device and the disks under it.
-    pub(super) fn device(&self, major: u32, minor: u32) -> (String, Vec<Disk>) {
+    pub(in crate::host) fn device(&self, major: u32, minor: u32) -> (String, Vec<Attachment>) {
         let path = self.root.join(format!("dev/block/{major}:{minor}"));
         // Where the device is not shown, as in a container, its numbers are its name.
         let named = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
@@ -51,13 +67,19 @@ impl Sysfs {
         (name, disks)
     }
 
-    fn add_disks(&self, path: &Path, layers: usize, disks: &mut Vec<Disk>) {
+    /// Where the disk with this path in sysfs is attached; volumes are nowhere.
+    pub(super) fn attachment(&self, path: &Path) -> Option<Attachment> {
+        let path = fs::canonicalize(path).ok()?;
+        if is_volume(&path) { None } else { self.disk(&path) }
+    }
+
+    fn add_disks(&self, path: &Path, layers: usize, disks: &mut Vec<Attachment>) {
         let Ok(path) = fs::canonicalize(path) else { return };
-        if !path.to_string_lossy().contains("/devices/virtual/block/") {
+        if !is_volume(&path) {
             disks.extend(self.disk(&path));
             return;
         }
-        // A volume: it lies on others.
+        // It lies on others.
         let Some(layers) = layers.checked_sub(1) else { return };
         let Ok(slaves) = fs::read_dir(path.join("slaves")) else { return };
         for slave in slaves.flatten() {
@@ -67,26 +89,42 @@ impl Sysfs {
         }
     }
 
-    /// The disk with this path in sysfs, if anything can be told of it.
-    fn disk(&self, path: &Path) -> Option<Disk> {
-        let mut disk = Disk::default();
-        let uevent = fs::read_to_string(path.join("uevent")).unwrap_or_default();
-        let value = |key| line_behind(&uevent, key);
-        disk.dev = value("DEVNAME=").map(|name| format!("/dev/{name}"));
-        if let (Some(major), Some(minor)) = (value("MAJOR="), value("MINOR=")) {
-            let found_out = fs::read_to_string(self.udev.join(format!("b{major}:{minor}")));
-            let found_out = found_out.unwrap_or_default();
-            let serial =
-                line_behind(&found_out, "E:ID_SERIAL=").filter(|serial| !serial.is_empty());
-            disk.serial = serial.map(str::to_owned);
-        }
+    /// What can be told of the disk with this path, if anything.
+    fn disk(&self, path: &Path) -> Option<Attachment> {
+        let mut disk = Attachment { dev: device_node(path), ..Attachment::default() };
         let is_known = attach(&mut disk, path).is_some();
+        disk.serial = self.serial(path).filter(|serial| !serial.is_empty());
         (is_known || disk.dev.is_some() || disk.serial.is_some()).then_some(disk)
+    }
+
+    /// What udev takes for a disk's serial number. Where no udev runs, the kernel has that of a
+    /// virtio disk, which udev would take.
+    fn serial(&self, path: &Path) -> Option<String> {
+        let uevent = read(&path.join("uevent")).ok()?;
+        let (major, minor) = (line_behind(&uevent, "MAJOR=")?, line_behind(&uevent, "MINOR=")?);
+        if let Ok(found_out) = read(&self.udev.join(format!("b{major}:{minor}"))) {
+            return line_behind(&found_out, "E:ID_SERIAL=").map(str::to_owned);
+        }
+        // A partition lies in the directory of its disk.
+        let mut directories = [Some(path), path.parent()].into_iter().flatten();
+        let serial = directories.find_map(|directory| read(&directory.join("serial")).ok())?;
+        Some(serial.trim_end().to_owned())
     }
 }
 
+/// The path of the device whose directory in sysfs `path` is.
+pub(super) fn device_node(path: &Path) -> Option<String> {
+    let uevent = read(&path.join("uevent")).ok()?;
+    Some(format!("/dev/{}", line_behind(&uevent, "DEVNAME=")?))
+}
+
+/// Whether a path in sysfs is that of a volume, such as RAID or LVM, or of a file.
+fn is_volume(path: &Path) -> bool {
+    path.to_string_lossy().contains("/devices/virtual/block/")
+}
+
 /// Finds out where a disk is attached; what is known before that fails stays.
-fn attach(disk: &mut Disk, path: &Path) -> Option<()> {
+fn attach(disk: &mut Attachment, path: &Path) -> Option<()> {
     let text = path.to_str()?;
     if text.contains("/devices/pci") {
         return attach_pci(disk, text);
@@ -104,7 +142,7 @@ fn attach(disk: &mut Disk, path: &Path) -> Option<()> {
 }
 
 /// A disk behind a PCI device.
-fn attach_pci(disk: &mut Disk, path: &str) -> Option<()> {
+fn attach_pci(disk: &mut Attachment, path: &str) -> Option<()> {
     let (pci, driver) = controller(path)?;
     disk.pci = Some(pci);
     match (driver, scsi_target(path), host(path)) {
