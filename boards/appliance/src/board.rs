@@ -4,21 +4,28 @@ use agent_core::{Board, Clock, Devices, Files, Filesystems, Identity, Power, Shu
 use machine::{Freezer, Served, Watchdog};
 use pc::Pc;
 
+use crate::disks::Disks;
 use crate::storage::Storage;
 
 /// The guest's capabilities.
 #[derive(Debug)]
 pub(crate) struct Appliance<'m> {
     pc: Pc<'m>,
+    disks: Disks,
     storage: Freezer<Storage<'m>>,
 }
 
 impl<'m> Appliance<'m> {
-    /// A PC with the files of `storage`, which may be frozen for so long.
-    pub(crate) fn new(pc: Pc<'m>, storage: Storage<'m>, freeze_timeout_ms: u64) -> Self {
+    /// A PC with `disks` and the files of `storage`, which may be frozen for so long.
+    pub(crate) fn new(
+        pc: Pc<'m>,
+        disks: Disks,
+        storage: Storage<'m>,
+        freeze_timeout_ms: u64,
+    ) -> Self {
         // An application's `FreezeHooks` stand here instead of `()`.
         let storage = Freezer::new(storage, (), Watchdog::new(freeze_timeout_ms));
-        Self { pc, storage }
+        Self { pc, disks, storage }
     }
 }
 
@@ -29,6 +36,10 @@ impl Board for Appliance<'_> {
 
     fn devices(&mut self) -> Option<&mut dyn Devices> {
         self.pc.devices()
+    }
+
+    fn disks(&mut self) -> Option<&mut dyn agent_core::Disks> {
+        Some(&mut self.disks)
     }
 
     fn files(&mut self) -> Option<&mut dyn Files> {

@@ -5,11 +5,13 @@
 //! itself fails, and with it the agent's command, which answers with an error.
 
 use fat::{Disk, DiskError};
-use hal_virtio::block::{Block, Error, SERIAL_BYTES, Wait};
+use hal_virtio::block::{Block, Error, SECTOR_BYTES, SERIAL_BYTES, Wait};
 use hal_virtio::dma::IdentityHal;
 use hal_virtio::transport::AnyTransport;
+use hal_x86::tsc::{Counter as _, Rdtsc};
 use machine::{Machine, Platform, error};
 
+use crate::counters::{Counter, Counters};
 use crate::dma::{Dma, SECTORS};
 
 /// How long a call may take, ms: more than a busy host needs, less than clients wait.
@@ -27,16 +29,21 @@ type Device = Block<IdentityHal<Dma>, AnyTransport, SECTORS>;
 pub(crate) struct VirtioDisk<'m> {
     device: Device,
     machine: &'m Machine<'m>,
+    counters: &'m Counters,
     has_waited: bool,
 }
 
 impl<'m> VirtioDisk<'m> {
-    /// Starts the device behind `transport`.
-    pub(crate) fn open(transport: AnyTransport, machine: &'m Machine<'m>) -> Result<Self, Error> {
+    /// Starts the device behind `transport`; what is done to it is counted by `counters`.
+    pub(crate) fn open(
+        transport: AnyTransport,
+        machine: &'m Machine<'m>,
+        counters: &'m Counters,
+    ) -> Result<Self, Error> {
         let device = Device::new(transport)?;
         // A volume has sectors; nobody assembles them to blocks.
         if device.block_sectors() == 1 {
-            Ok(Self { device, machine, has_waited: false })
+            Ok(Self { device, machine, counters, has_waited: false })
         } else {
             Err(Error::BlockSize)
         }
@@ -62,6 +69,26 @@ impl<'m> VirtioDisk<'m> {
     /// The disk's serial number; zeros after its end, and nothing else where it has none.
     pub(crate) fn serial(&mut self) -> [u8; SERIAL_BYTES] {
         self.call(Device::serial).unwrap_or_default()
+    }
+
+    /// A call that is counted, as `requests` for `sectors` sectors.
+    fn counted(
+        &mut self,
+        counter: &Counter,
+        requests: u64,
+        sectors: u64,
+        operation: impl FnOnce(&mut Device, Wait<'_>) -> Result<(), Error>,
+    ) -> Result<(), DiskError> {
+        let start_ticks = Rdtsc.ticks();
+        self.call(operation)?;
+        counter.add(requests, sectors, Rdtsc.ticks().saturating_sub(start_ticks));
+        Ok(())
+    }
+
+    /// How many requests a transfer of `bytes` takes, and how many sectors it has.
+    const fn size(&self, bytes: &[u8]) -> (u64, u64) {
+        let sectors = (bytes.len() / SECTOR_BYTES) as u64;
+        (sectors.div_ceil(self.device.request_sectors() as u64), sectors)
     }
 
     fn call<V>(
@@ -104,15 +131,21 @@ impl Disk for VirtioDisk<'_> {
     }
 
     fn read(&mut self, first: u64, into: &mut [u8]) -> Result<(), DiskError> {
-        self.call(|device, wait| device.read(first, into, wait))
+        let (requests, sectors) = self.size(into);
+        self.counted(&self.counters.read, requests, sectors, |device, wait| {
+            device.read(first, into, wait)
+        })
     }
 
     fn write(&mut self, first: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.call(|device, wait| device.write(first, bytes, wait))
+        let (requests, sectors) = self.size(bytes);
+        self.counted(&self.counters.write, requests, sectors, |device, wait| {
+            device.write(first, bytes, wait)
+        })
     }
 
     fn flush(&mut self) -> Result<(), DiskError> {
-        self.call(Device::flush)
+        self.counted(&self.counters.flush, 1, 0, Device::flush)
     }
 
     fn discard_unit(&self) -> Option<u32> {
@@ -120,6 +153,8 @@ impl Disk for VirtioDisk<'_> {
     }
 
     fn discard(&mut self, first: u64, count: u64) -> Result<(), DiskError> {
-        self.call(|device, wait| device.discard(first, count, wait))
+        self.counted(&self.counters.discard, 1, count, |device, wait| {
+            device.discard(first, count, wait)
+        })
     }
 }

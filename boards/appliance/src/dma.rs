@@ -7,8 +7,9 @@ use pc::DMA_PAGES;
 /// Sectors that are read or written at once. A request takes about as long for one as for all.
 pub(crate) const SECTORS: usize = 64;
 
-/// Enough for the channel and one disk: disks are looked at one after another.
-static POOL: Pool<{ DMA_PAGES + block::dma_pages(SECTORS) }> = Pool::new();
+/// Enough for the channel, the disk with the volume, and one to look at: disks are looked at one
+/// after another.
+static POOL: Pool<{ DMA_PAGES + 2 * block::dma_pages(SECTORS) }> = Pool::new();
 
 /// The image's pool.
 #[derive(Debug)]

@@ -6,6 +6,8 @@
 //!     storage   the file system at /, in memory where there is no disk
 //!       mounted the first FAT volume of the disks
 //!         disk  a virtio disk that waits asleep, and not for ever
+//!     disks     all virtio disks, as the host is told of them
+//!       counters what has been done to a disk
 //! ```
 //!
 //! There is no application in it. One that is built around it puts its hooks where
@@ -15,7 +17,9 @@
 #![no_main]
 
 mod board;
+mod counters;
 mod disk;
+mod disks;
 mod dma;
 mod mounted;
 mod storage;
@@ -28,6 +32,7 @@ use pc::{Devices, Drivers, Pc, Place, search};
 use static_cell::ConstStaticCell;
 
 use crate::board::Appliance;
+use crate::disks::Disks;
 use crate::dma::Dma;
 use crate::storage::Storage;
 
@@ -54,14 +59,15 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let devices = Devices::new(&machine, memory, tables.as_ref(), start);
 
     let mut drivers = Drivers::new();
-    let storage = Storage::find(&devices);
+    let mut disks = Disks::new(machine.ticks_per_ms());
+    let storage = Storage::find(&devices, &mut drivers, &mut disks);
     let mut place = Place::<Dma>::new();
     search(&devices, &mut drivers, &mut place);
 
     let line = start.command_line();
     let nameplate = command_line::identity(line, Nameplate::image("appliance"));
     let pc = Pc::new(guest, nameplate, drivers);
-    let board = Appliance::new(pc, storage, freeze_timeout_ms(start));
+    let board = Appliance::new(pc, disks, storage, freeze_timeout_ms(start));
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
 
     if let Some(port) = &mut place.port {

@@ -1,19 +1,15 @@
 //! The first FAT volume of the machine's virtio disks, as it is shown to the host
-//!
-//! Disks are named as Linux names them, in the order in which they are found.
 
-use agent_core::{
-    Clock, DiskAddress, Files, Filesystem, Filesystems, FreezeError, PciAddress, Trim, UnixNanos,
-};
+use agent_core::{Clock, Files, Filesystem, Filesystems, FreezeError, Trim, UnixNanos};
 use fat::{Condition, Label, MountError, Scratch, Volume};
 use hal_virtio::DeviceType;
-use hal_virtio::block::SERIAL_BYTES;
 use hal_virtio::transport::AnyTransport;
 use machine::{info, warning};
-use pc::{Devices, Location};
+use pc::{Devices, Drivers, Location};
 use static_cell::ConstStaticCell;
 
 use crate::disk::VirtioDisk;
+use crate::disks::{Disks, Known, Path};
 use crate::storage::FILES;
 
 const MOUNTPOINT: &str = "/";
@@ -21,66 +17,69 @@ const MOUNTPOINT: &str = "/";
 /// Enough to mark the clusters of 2 GiB at a time where they are of 4 KiB.
 const SCRATCH: usize = 64 * 1024;
 
-/// The path of the first disk's first partition.
-const PATH: &[u8; 9] = b"/dev/vda1";
-/// How it begins where the volume has the whole disk, and what comes before the name.
-const DISK_PATH: usize = PATH.len() - 1;
-const FOLDER: usize = "/dev/".len();
-
 /// A mounted volume, and what is known of its disk.
 #[derive(Debug)]
 pub(crate) struct Mounted<'m> {
     volume: Volume<'static, VirtioDisk<'m>, FILES>,
+    disk: Known,
     /// The path of its device.
-    path: [u8; PATH.len()],
-    location: Location,
-    serial: [u8; SERIAL_BYTES],
+    path: Path,
 }
 
 impl<'m> Mounted<'m> {
-    /// Mounts the first FAT volume that there is. To be called once.
-    pub(crate) fn find(devices: &Devices<'m, 'm>) -> Option<Self> {
+    /// Mounts the first FAT volume that there is, and enters all disks in `disks`. To be called once.
+    pub(crate) fn find(
+        devices: &Devices<'m, 'm>,
+        drivers: &mut Drivers,
+        disks: &mut Disks,
+    ) -> Option<Self> {
         static MEMORY: ConstStaticCell<Scratch<SCRATCH>> = ConstStaticCell::new([0; SCRATCH]);
         let scratch: *mut Scratch<SCRATCH> = MEMORY.take();
         let mut mounted = None;
-        let mut letters = b'a'..=b'z';
-        let mut take = |location: Location, transport: AnyTransport| {
-            let Some(letter) = letters.next() else { return false };
-            let mut disk = match VirtioDisk::open(transport, devices.machine()) {
+        let mut indices = 0..=u8::MAX;
+        let mut look = |location: Location, transport: AnyTransport| {
+            let index = indices.next().unwrap_or(u8::MAX);
+            let Some(counters) = disks.counters(index) else {
+                warning!("more disks than there are letters");
+                return false;
+            };
+            let letter = char::from(b'a' + index);
+            let mut disk = match VirtioDisk::open(transport, devices.machine(), counters) {
                 Ok(disk) => disk,
                 Err(failure) => {
-                    warning!("the disk vd{=char}: {}", char::from(letter), failure);
+                    warning!("the disk vd{=char}: {}", letter, failure);
                     return false;
                 }
             };
             devices.wake(location, disk.transport());
-            let serial = disk.serial();
-            // SAFETY: `MEMORY` has given this memory away for good, and nothing else refers to it:
-            // if there was a volume over it before, mounting it has failed, and it is gone.
-            let scratch = unsafe { &mut *scratch };
-            let label = Label { name: "", mountpoint: MOUNTPOINT, disk: None };
-            match Volume::mount(disk, scratch, label) {
-                Ok(volume) => mounted = Some(Self::new(volume, letter, location, serial)),
-                Err(failure) => tell(letter, failure),
+            let mut known = Known { index, location, serial: disk.serial(), partition: None };
+            if mounted.is_none() {
+                // SAFETY: `MEMORY` has given this memory away for good, and nothing else refers to it:
+                // if there was a volume over it before, mounting it has failed, and it is gone.
+                let scratch = unsafe { &mut *scratch };
+                let label = Label { name: "", mountpoint: MOUNTPOINT, disk: None };
+                match Volume::mount(disk, scratch, label) {
+                    Ok(volume) => {
+                        known.partition = volume.partition();
+                        mounted = Some(Self::new(volume, known));
+                        drivers.add("virtio_blk", devices, location);
+                    }
+                    Err(failure) => tell(letter, failure),
+                }
             }
-            mounted.is_some()
+            disks.add(known);
+            // It goes on, to see them all.
+            false
         };
-        devices.find(DeviceType::Block, &mut take);
+        devices.find(DeviceType::Block, &mut look);
         mounted
     }
 
-    fn new(
-        volume: Volume<'static, VirtioDisk<'m>, FILES>,
-        letter: u8,
-        location: Location,
-        serial: [u8; SERIAL_BYTES],
-    ) -> Self {
-        let mut path = *PATH;
-        path[DISK_PATH - 1] = letter;
-        path[DISK_PATH] = volume.partition().map_or(0, |number| b'0' + number % 10);
-        let mounted = Self { volume, path, location, serial };
+    fn new(volume: Volume<'static, VirtioDisk<'m>, FILES>, disk: Known) -> Self {
+        let path = disk.path(disk.partition);
+        let mounted = Self { volume, disk, path };
         let read_only = mounted.volume.is_read_only();
-        info!("{=str} is mounted, read-only: {=bool}", mounted.path(), read_only);
+        info!("{=str} is mounted, read-only: {=bool}", mounted.path.as_str(), read_only);
         if mounted.volume.condition() == Condition::Damaged {
             warning!("the volume is damaged");
         }
@@ -108,31 +107,6 @@ impl<'m> Mounted<'m> {
     pub(crate) fn has_waited(&mut self) -> bool {
         self.volume.disk_mut().has_waited()
     }
-
-    fn path(&self) -> &str {
-        text(&self.path)
-    }
-
-    fn address(&self) -> DiskAddress<'_> {
-        DiskAddress {
-            bus_type: "virtio",
-            bus: 0,
-            target: 0,
-            unit: 0,
-            pci: self.pci(),
-            serial: Some(text(&self.serial)).filter(|serial| !serial.is_empty()),
-            dev: Some(self.path()),
-        }
-    }
-
-    fn pci(&self) -> Option<PciAddress> {
-        match self.location {
-            Location::Pci(at) => {
-                Some(PciAddress { domain: 0, bus: at.bus, slot: at.device, function: at.function })
-            }
-            Location::Mmio { .. } => None,
-        }
-    }
 }
 
 impl Filesystems for Mounted<'_> {
@@ -142,12 +116,12 @@ impl Filesystems for Mounted<'_> {
         self.volume.list(&mut |volume| listed = Some((volume.used_bytes, volume.total_bytes)));
         let Some((used_bytes, total_bytes)) = listed else { return };
         visit(&Filesystem {
-            name: self.path().get(FOLDER..).unwrap_or_default(),
+            name: self.path.name(),
             mountpoint: MOUNTPOINT,
             r#type: "vfat",
             used_bytes,
             total_bytes,
-            disks: &[self.address()],
+            disks: &[self.disk.address(&self.path)],
         });
     }
 
@@ -164,19 +138,8 @@ impl Filesystems for Mounted<'_> {
     }
 }
 
-/// The text before the first NUL; none where it is not to be shown.
-fn text(bytes: &[u8]) -> &str {
-    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    let is_shown = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
-    str::from_utf8(text)
-        .ok()
-        .filter(|text| text.as_bytes().iter().all(is_shown))
-        .unwrap_or_default()
-}
-
 /// Tells why there is nothing mounted.
-fn tell(letter: u8, failure: MountError) {
-    let letter = char::from(letter);
+fn tell(letter: char, failure: MountError) {
     match failure {
         MountError::NotFound => info!("the disk vd{=char} has no FAT volume", letter),
         MountError::Unsupported => warning!("the disk vd{=char}: not FAT16 or FAT32", letter),

@@ -2,10 +2,11 @@
 
 use agent_core::{Clock, Files, Filesystem, Filesystems, FreezeError, Trim};
 use machine::info;
-use pc::Devices;
+use pc::{Devices, Drivers};
 use ramfs::{Arena, RamFs};
 use static_cell::ConstStaticCell;
 
+use crate::disks::Disks;
 use crate::mounted::Mounted;
 
 /// Blocks of 512 bytes, and files and directories, in memory: 1 MiB of contents.
@@ -27,11 +28,15 @@ pub(crate) enum Storage<'m> {
 
 impl<'m> Storage<'m> {
     /// The first FAT volume of the disks, or else an empty file system in memory. To be called
-    /// once.
-    pub(crate) fn find(devices: &Devices<'m, 'm>) -> Self {
+    /// once. All disks are entered in `disks`.
+    pub(crate) fn find(
+        devices: &Devices<'m, 'm>,
+        drivers: &mut Drivers,
+        disks: &mut Disks,
+    ) -> Self {
         static ARENA: ConstStaticCell<Arena<RAM_BLOCKS, RAM_NODES>> =
             ConstStaticCell::new(Arena::new());
-        Mounted::find(devices).map_or_else(
+        Mounted::find(devices, drivers, disks).map_or_else(
             || {
                 info!("no FAT volume on a virtio disk: files are in memory");
                 Self::Ram(RamFs::new(ARENA.take()))

@@ -95,6 +95,11 @@ impl<'m> Machine<'m> {
         }
     }
 
+    /// How fast the time-stamp counter counts.
+    pub const fn ticks_per_ms(&self) -> u64 {
+        self.ticks_per_ms
+    }
+
     /// The I/O ports.
     pub const fn ports(&self) -> Hardware {
         self.ports
