@@ -51,13 +51,13 @@ pub use agent::Agent;
 pub use board::Board;
 pub use capability::{
     AuthorizedKeys, Capture, Clock, ClockError, Device, Devices, Disk, DiskAddress, DiskStatistics,
-    Disks, End, Errno, Extent, Files, Filesystem, Filesystems, FreezeError, Handle, Handles,
-    Identity, Input, Interface, InterfaceAddress, InterfaceStatistics, Invocation, Kept, KeysError,
-    LoadAverage, Memory, MemoryBlock, MemoryBlockError, Network, OpenMode, OsInfo, Password,
-    Passwords, PciAddress, PciId, Pid, Power, PowerError, Processor, ProcessorError,
-    ProcessorTimes, Processors, ProgramStatus, Programs, Route, RouteDetails, ShutdownMode, Stream,
-    Suspend, SuspendError, SuspendMode, Timezone, Transfers, Trim, TrimError, Trimmed, UnixNanos,
-    Usage, User,
+    Disks, End, Errno, Extent, Files, Filesystem, Filesystems, FreezeError, Function, Functions,
+    Handle, Handles, Identity, Input, Interface, InterfaceAddress, InterfaceStatistics, Invocation,
+    Kept, KeysError, LoadAverage, Memory, MemoryBlock, MemoryBlockError, Network, OpenMode, OsInfo,
+    Output, Password, Passwords, PciAddress, PciId, Pid, Power, PowerError, Processor,
+    ProcessorError, ProcessorTimes, Processors, ProgramStatus, Programs, Route, RouteDetails,
+    ShutdownMode, Stream, Suspend, SuspendError, SuspendMode, Timezone, Transfers, Trim, TrimError,
+    Trimmed, UnixNanos, Usage, User,
 };
 pub use channel::Pump;
 pub use command::{

@@ -10,17 +10,21 @@
 //! * `# comment`, and empty lines;
 //! * `! block NAMES` or `! allow NAMES` in the first lines: the agent's policy.
 //!
+//! Those in `transcripts/whole/` are played with a guest that can do everything.
+//!
 //! The replies must come when the bytes before them have been received, and no sooner.
 
 mod guest;
 mod play;
+mod whole;
 
 use std::{fs, path::Path};
 
-use agent_core::{Agent, Buffers, Policy};
+use agent_core::{Agent, Board, Buffers, Policy};
 use guest::Guest;
 use play::play;
 use proptest::{prelude::*, test_runner::TestRunner};
+use whole::Whole;
 
 /// One `> ` line and the replies to it.
 struct Exchange {
@@ -31,12 +35,14 @@ struct Exchange {
 
 struct Transcript {
     policy: Policy<'static>,
+    /// Of a guest that can do everything.
+    is_whole: bool,
     exchanges: Vec<Exchange>,
 }
 
 impl Transcript {
-    fn parse(text: &str) -> Self {
-        let mut transcript = Self { policy: Policy::AllowAll, exchanges: Vec::new() };
+    fn parse(text: &str, is_whole: bool) -> Self {
+        let mut transcript = Self { policy: Policy::AllowAll, is_whole, exchanges: Vec::new() };
         for (index, line) in text.lines().enumerate() {
             let line_number = index + 1;
             if let Some(sent) = line.strip_prefix("> ") {
@@ -60,8 +66,16 @@ impl Transcript {
 
     /// Plays it, in chunks of `sizes` bytes over and over, taking the replies in such chunks too.
     fn play(&self, name: &str, sizes: &[usize]) {
+        if self.is_whole {
+            self.play_with(Whole::default(), name, sizes);
+        } else {
+            self.play_with(Guest::default(), name, sizes);
+        }
+    }
+
+    fn play_with(&self, guest: impl Board, name: &str, sizes: &[usize]) {
         let mut buffers: Buffers = Buffers::new();
-        let mut agent = Agent::new(Guest::default(), &mut buffers).with_policy(self.policy);
+        let mut agent = Agent::new(guest, &mut buffers).with_policy(self.policy);
         let mut sizes = sizes.iter().copied().cycle();
         for exchange in &self.exchanges {
             let output = play(&mut agent, &exchange.sent, &mut sizes);
@@ -87,14 +101,16 @@ fn bytes(mut text: &str) -> Vec<u8> {
 
 fn transcripts() -> Vec<(String, Transcript)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
-    let mut transcripts: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            (name, Transcript::parse(&fs::read_to_string(&path).unwrap()))
-        })
-        .collect();
+    let mut transcripts = Vec::new();
+    for (folder, is_whole) in [(folder.join("whole"), true), (folder, false)] {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_file() {
+                let text = fs::read_to_string(&path).unwrap();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                transcripts.push((name, Transcript::parse(&text, is_whole)));
+            }
+        }
+    }
     transcripts.sort_by(|(a, _), (b, _)| a.cmp(b));
     assert!(!transcripts.is_empty());
     transcripts

@@ -9,6 +9,7 @@ mod devices;
 mod disks;
 mod files;
 mod filesystems;
+mod functions;
 mod identity;
 mod memory;
 mod network;
@@ -27,6 +28,7 @@ pub use files::{Errno, Extent, Files, Handle, Handles, OpenMode};
 pub use filesystems::{
     DiskAddress, Filesystem, Filesystems, FreezeError, PciAddress, Trim, TrimError, Trimmed,
 };
+pub use functions::{Function, Functions, Output};
 pub use identity::{Identity, OsInfo, Timezone, User};
 pub use memory::{Memory, MemoryBlock, MemoryBlockError};
 pub use network::{Interface, InterfaceAddress, InterfaceStatistics, Network, Route, RouteDetails};

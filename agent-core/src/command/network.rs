@@ -7,7 +7,7 @@ use crate::{
     board::Board,
     capability::{Interface, InterfaceAddress, InterfaceStatistics, Route, RouteDetails},
     error::Error,
-    wire::{ReplyWriter, hardware, ip},
+    wire::{ReplyWriter, Written, hardware, ip},
 };
 
 pub(super) const GET_INTERFACES: Command = Command {
@@ -136,7 +136,7 @@ fn write_some(reply: &mut ReplyWriter<'_>, key: &str, value: Option<i64>) {
 
 /// The length of a prefix, which the schema has as a string.
 fn write_length(reply: &mut ReplyWriter<'_>, key: &str, prefix: u8) {
-    reply.key(key).raw(b"\"").unsigned(prefix.into()).raw(b"\"");
+    reply.key(key).string(Written::unsigned(prefix.into()).as_bytes());
 }
 
 /// The mask of a prefix of IPv4.

@@ -19,7 +19,7 @@ pub(crate) use base64::{DECODED_AT_ONCE, Decoder};
 #[cfg(fuzzing)]
 pub(crate) use lexer::{Lexer, Step};
 pub(crate) use message::{Event, Message, NESTING_LIMIT, SyntaxError};
-pub(crate) use number::Number;
+pub(crate) use number::{Number, Written};
 pub(crate) use order::Table;
 pub use reply::ReplyWriter;
 pub(crate) use reply::{Piece, Reply, Source};
