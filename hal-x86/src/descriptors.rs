@@ -100,6 +100,25 @@ pub unsafe fn install(on_fault: fn(&Fault) -> !) -> Option<Gates> {
     let tables: &'static mut Descriptors = unsafe { &mut *DESCRIPTORS.0.get() };
     tables.task_state.interrupt_stack_table[usize::from(FAULT_STACK)] = top(&FAULT_STACK_MEMORY);
     tables.task_state.interrupt_stack_table[usize::from(WAKE_STACK)] = top(&WAKE_STACK_MEMORY);
+    load(tables);
+    Some(Gates(()))
+}
+
+/// Loads the tables of [`install`] once more, after the processor has been reset.
+///
+/// # Safety
+///
+/// As for [`install`], which has been called; the processor does not use the tables.
+pub(crate) unsafe fn reload() {
+    // SAFETY: nothing else refers to the static: `install` is over, and this does not come back
+    // before it is done with it.
+    load(unsafe { &mut *DESCRIPTORS.0.get() });
+}
+
+/// Makes segments and gates, and the processor use them. (That it uses the task state is noted in
+/// the segments, by the processor: so they are made anew.)
+fn load(tables: &'static mut Descriptors) {
+    tables.segments = GlobalDescriptorTable::new();
     let code = tables.segments.append(Descriptor::kernel_code_segment());
     let data = tables.segments.append(Descriptor::kernel_data_segment());
     let task = tables.segments.append(Descriptor::tss_segment(&tables.task_state));
@@ -118,14 +137,13 @@ pub unsafe fn install(on_fault: fn(&Fault) -> !) -> Option<Gates> {
         // SAFETY: `data` is the writable data segment of the table just loaded.
         unsafe { set(data) };
     }
-    // SAFETY: `task` is the table's task state, in a static, and not busy: this happens once.
+    // SAFETY: `task` is the table's task state, in a static, and not busy: its descriptor is new.
     unsafe { load_tss(task) };
     let limit = u16::try_from(size_of::<[Gate; GATES]>() - 1).unwrap_or(0);
     let base = VirtAddr::from_ptr(&raw const tables.gates);
     // SAFETY: the gates are in a static, and each present one leads to a stub that ends in IRETQ or
     // not at all.
     unsafe { lidt(&DescriptorTablePointer { limit, base }) };
-    Some(Gates(()))
 }
 
 /// Makes the tables that other processors load: this one's segments, and gates for the wake

@@ -10,6 +10,7 @@
 //!
 //! acpi               tables: fixed hardware, interrupt controllers, sleep types, virtio-mmio
 //! power              off, reset, halt
+//! suspend            to memory and back
 //!
 //! rtc, civil         the CMOS clock, and its dates as Unix seconds
 //! tsc                the time-stamp counter, and its rate
@@ -90,6 +91,7 @@ pub mod processors;
 pub mod real_mode;
 mod relax;
 pub mod rtc;
+pub mod suspend;
 pub mod tsc;
 pub mod uart;
 

@@ -9,9 +9,12 @@ use crate::acpi::{u8_at, u16_at, u32_at, u64_at};
 
 /// Offsets of fields, §5.2.9 table 5.9.
 mod field {
+    pub(super) const FIRMWARE_CTRL: usize = 36;
     pub(super) const DSDT: usize = 40;
     pub(super) const SMI_CMD: usize = 48;
     pub(super) const ACPI_ENABLE: usize = 52;
+    pub(super) const PM1A_EVT_BLK: usize = 56;
+    pub(super) const PM1B_EVT_BLK: usize = 60;
     pub(super) const PM1A_CNT_BLK: usize = 64;
     pub(super) const PM1B_CNT_BLK: usize = 68;
     pub(super) const PM_TMR_BLK: usize = 76;
@@ -19,7 +22,10 @@ mod field {
     pub(super) const FLAGS: usize = 112;
     pub(super) const RESET_REG: usize = 116;
     pub(super) const RESET_VALUE: usize = 128;
+    pub(super) const X_FIRMWARE_CTRL: usize = 132;
     pub(super) const X_DSDT: usize = 140;
+    pub(super) const X_PM1A_EVT_BLK: usize = 148;
+    pub(super) const X_PM1B_EVT_BLK: usize = 160;
     pub(super) const X_PM1A_CNT_BLK: usize = 172;
     pub(super) const X_PM1B_CNT_BLK: usize = 184;
     pub(super) const X_PM_TMR_BLK: usize = 208;
@@ -84,6 +90,13 @@ impl<'m> Fadt<'m> {
         [wide, narrow]
     }
 
+    /// Physical addresses to find the FACS at, the better first.
+    pub(super) fn facs(&self) -> [Option<u64>; 2] {
+        let wide = u64_at(self.table, field::X_FIRMWARE_CTRL).filter(|&address| address != 0);
+        let narrow = u32_at(self.table, field::FIRMWARE_CTRL).map(u64::from);
+        [wide, narrow.filter(|&address| address != 0)]
+    }
+
     fn flags(&self) -> Flags {
         Flags::from_bits_retain(u32_at(self.table, field::FLAGS).unwrap_or(0))
     }
@@ -97,6 +110,14 @@ impl<'m> Fadt<'m> {
     /// Port of the power-management timer, which counts at 3.579545 MHz in its lower 24 bits.
     pub fn pm_timer(&self) -> Option<u16> {
         self.fixed_port(field::X_PM_TMR_BLK, field::PM_TMR_BLK)
+    }
+
+    /// Ports of the `PM1a` and `PM1b` status registers (§4.8.3.1.1).
+    pub fn pm1_status(&self) -> [Option<u16>; 2] {
+        [
+            self.fixed_port(field::X_PM1A_EVT_BLK, field::PM1A_EVT_BLK),
+            self.fixed_port(field::X_PM1B_EVT_BLK, field::PM1B_EVT_BLK),
+        ]
     }
 
     /// Ports of the `PM1a` and `PM1b` control registers (§4.8.3.2).

@@ -7,20 +7,24 @@
 //! madt     interrupt controllers, processors
 //! aml      what of the DSDT can be found without an interpreter: sleep types, virtio-mmio
 //! sleep    how to enter a sleep state, and how to reset
+//! facs     where the firmware goes after a sleep
 //! ```
 //!
 //! The host writes these tables, so every number in them is checked: lengths against what is
 //! mapped, walks against a bound. Sections cited are those of ACPI 6.5.
 
 mod aml;
+mod facs;
 mod fadt;
 mod madt;
 mod rsdp;
 mod sleep;
 
 pub use aml::{VirtioMmio, VirtioMmioDevices};
+pub use facs::Facs;
 pub use fadt::{Fadt, Register};
 pub use madt::{Gsi, IoApic, IoApics, LocalApics, Madt, Polarity};
+pub(crate) use sleep::begin_pm1;
 pub use sleep::{ResetRegister, SleepRegisters, SleepState, SleepTypes};
 
 use crate::memory::PhysicalMemory;
@@ -126,6 +130,18 @@ impl<'m, M: PhysicalMemory> Tables<'m, M> {
         let mut found = addresses.into_iter().flatten();
         let table = found.find_map(|address| table_at(self.memory, address, Some(*b"DSDT")));
         table.and_then(|table| table.get(HEADER..)).ok_or(AcpiError::BadTable)
+    }
+
+    /// The firmware's control structure, which the FADT points at.
+    ///
+    /// # Errors
+    ///
+    /// [`AcpiError::NoTable`] without FADT, [`AcpiError::BadTable`] where it points at no such
+    /// structure.
+    pub fn facs(&self) -> Result<Facs, AcpiError> {
+        let addresses = self.fadt()?.facs();
+        let mut found = addresses.into_iter().flatten();
+        found.find_map(|address| Facs::at(self.memory, address)).ok_or(AcpiError::BadTable)
     }
 
     /// The values that a sleep state's registers take, from the package `\_S5` or `\_S3` of the

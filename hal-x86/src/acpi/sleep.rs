@@ -81,7 +81,13 @@ impl SleepRegisters {
     /// It returns where the machine did not fall asleep within a bounded time, or woke again.
     pub fn enter(&self, types: SleepTypes, ports: &impl Ports, memory: &impl Registers) {
         match *self {
-            Self::Pm1 { a, b, acpi_enable } => enter_pm1(types, a, b, acpi_enable, ports),
+            Self::Pm1 { a, b, acpi_enable } => {
+                begin_pm1(types, a, b, acpi_enable, ports);
+                for _ in 0..POLLS {
+                    ports.read_u16(a);
+                    relax();
+                }
+            }
             Self::Reduced { control, status } => {
                 // §4.8.3.7: the sleep type and SLP_EN in one write, and WAK_STS, which tells of an
                 // earlier sleep, cleared by a one before.
@@ -100,7 +106,8 @@ impl SleepRegisters {
     }
 }
 
-fn enter_pm1(
+/// Asks for the sleep state of `types`; the machine falls asleep a moment later.
+pub(crate) fn begin_pm1(
     types: SleepTypes,
     a: u16,
     b: Option<u16>,
@@ -135,10 +142,6 @@ fn enter_pm1(
     ports.write_u16(a, value_a | SLP_EN);
     if let Some((b, value_b)) = value_b {
         ports.write_u16(b, value_b | SLP_EN);
-    }
-    for _ in 0..POLLS {
-        ports.read_u16(a);
-        relax();
     }
 }
 

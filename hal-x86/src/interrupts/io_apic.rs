@@ -17,6 +17,14 @@ const REDIRECTIONS: u32 = 0x10;
 const MASKED: u32 = 1 << 16;
 const ACTIVE_LOW: u32 = 1 << 13;
 
+/// Where an input leads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    input: u32,
+    low: u32,
+    high: u32,
+}
+
 #[derive(Debug)]
 pub(super) struct Redirections<R> {
     registers: R,
@@ -35,10 +43,30 @@ impl<R: Registers> Redirections<R> {
         // > Bits 23:16, Maximum Redirection Entry: … the entry number (0 being the lowest entry) of
         // > the highest entry.
         redirections.inputs = (version >> 16 & 0xff) + 1;
-        for input in 0..redirections.inputs {
-            redirections.write(REDIRECTIONS + 2 * input, MASKED);
-        }
+        redirections.mask_all();
         Some(redirections)
+    }
+
+    /// Masks all inputs.
+    pub(super) fn mask_all(&self) {
+        for input in 0..self.inputs {
+            self.write(REDIRECTIONS + 2 * input, MASKED);
+        }
+    }
+
+    /// The entries of the inputs that are not masked.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
+        (0..self.inputs).filter_map(|input| {
+            let low = self.read(REDIRECTIONS + 2 * input);
+            let high = self.read(REDIRECTIONS + 2 * input + 1);
+            (low & MASKED == 0).then_some(Entry { input, low, high })
+        })
+    }
+
+    /// Writes an entry that was read before.
+    pub(super) fn restore(&self, entry: Entry) {
+        self.write(REDIRECTIONS + 2 * entry.input + 1, entry.high);
+        self.write(REDIRECTIONS + 2 * entry.input, entry.low);
     }
 
     /// Sends `gsi` to the processor `destination` as `vector`, edge-triggered. False where the

@@ -18,6 +18,7 @@ pub(super) mod register {
     pub(in crate::interrupts) const COMMAND_HIGH: u64 = 0x310;
     pub(in crate::interrupts) const TIMER: u64 = 0x320;
     pub(in crate::interrupts) const LINT0: u64 = 0x350;
+    pub(in crate::interrupts) const LINT1: u64 = 0x360;
     pub(in crate::interrupts) const ERROR: u64 = 0x370;
     pub(in crate::interrupts) const TIMER_INITIAL: u64 = 0x380;
     pub(in crate::interrupts) const TIMER_COUNT: u64 = 0x390;
@@ -68,15 +69,21 @@ impl<R: Registers> LocalApic<R> {
     /// asks a stuck guest to give up.
     pub(super) fn enable(registers: R, base: u64) -> Result<Self, InterruptError> {
         let apic = Self::at(registers, base);
-        if apic.read(register::VERSION) == u32::MAX {
+        apic.start()?;
+        Ok(apic)
+    }
+
+    /// What [`enable`](Self::enable) does, and has to do again after a reset.
+    pub(super) fn start(&self) -> Result<(), InterruptError> {
+        if self.read(register::VERSION) == u32::MAX {
             return Err(InterruptError::NoLocalApic);
         }
         for local in [register::TIMER, register::LINT0, register::ERROR] {
-            apic.write(local, MASKED);
+            self.write(local, MASKED);
         }
-        apic.write(register::TASK_PRIORITY, 0);
-        apic.write(register::SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
-        Ok(apic)
+        self.write(register::TASK_PRIORITY, 0);
+        self.write(register::SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
+        Ok(())
     }
 
     /// The number by which interrupts are sent to this processor.

@@ -14,6 +14,7 @@
 mod inter_processor;
 mod io_apic;
 mod local_apic;
+mod saved;
 mod timer;
 
 use core::arch::{asm, global_asm};
@@ -27,6 +28,7 @@ use io_apic::Redirections;
 use local_apic::LocalApic;
 
 pub use inter_processor::{InterProcessor, NotSent};
+pub use saved::Saved;
 pub use timer::Timer;
 
 /// The vector of every device interrupt.
@@ -116,11 +118,7 @@ impl<R: Registers + Clone> Interrupts<R> {
         local_apic: u64,
         madt: Option<&Madt<'_>>,
     ) -> Result<Self, InterruptError> {
-        for port in PIC_MASKS {
-            ports.write_u8(port, u8::MAX);
-        }
-        let (control, stop) = PIT_STOP;
-        ports.write_u8(control, stop);
+        silence(ports);
         let local = LocalApic::enable(registers.clone(), local_apic)?;
         let mut io = [const { None }; MAX_IO_APICS];
         let mut listed = madt.into_iter().flat_map(Madt::io_apics).peekable();
@@ -158,6 +156,15 @@ impl<R: Registers + Clone> Interrupts<R> {
             data: WAKE_VECTOR.into(),
         }
     }
+}
+
+/// Masks the 8259s and stops the firmware's timer tick.
+fn silence(ports: &impl Ports) {
+    for port in PIC_MASKS {
+        ports.write_u8(port, u8::MAX);
+    }
+    let (control, stop) = PIT_STOP;
+    ports.write_u8(control, stop);
 }
 
 impl<R> Interrupts<R> {

@@ -12,10 +12,11 @@ use uart_16550::spec::registers::{FCR, LSR, MCR, offsets};
 use crate::ports::Ports;
 use crate::relax::relax;
 
-const DATA: u8 = offset(offsets::DATA);
+pub(super) const DATA: u8 = offset(offsets::DATA);
+pub(super) const INTERRUPT_ENABLE: u8 = offset(offsets::IER);
 const FIFO_CONTROL: u8 = offset(offsets::FCR);
-const MODEM_CONTROL: u8 = offset(offsets::MCR);
-const LINE_STATUS: u8 = offset(offsets::LSR);
+pub(super) const MODEM_CONTROL: u8 = offset(offsets::MCR);
+pub(super) const LINE_STATUS: u8 = offset(offsets::LSR);
 
 /// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up
 /// and one after.
@@ -62,6 +63,11 @@ impl<P: Ports> Line<P> {
         }
     }
 
+    /// The port is to be started again: what it has received is kept.
+    pub(super) const fn starts(&mut self) {
+        self.start_polls = Some(START_POLLS);
+    }
+
     /// The port has been started: from now on accesses pass unchanged.
     pub(super) fn started(&mut self) {
         self.start_polls = None;
@@ -92,7 +98,15 @@ impl<P: Ports> Line<P> {
         taken
     }
 
-    fn keep(&mut self, byte: u8) {
+    /// Moves the bytes that are kept to the beginning of their place.
+    pub(super) fn make_room(&mut self) {
+        let kept = self.early_start.min(self.early_end)..self.early_end;
+        self.early_end = kept.len();
+        self.early_start = 0;
+        self.early.copy_within(kept, 0);
+    }
+
+    pub(super) fn keep(&mut self, byte: u8) {
         match self.early.get_mut(self.early_end) {
             Some(slot) => {
                 *slot = byte;
@@ -102,11 +116,11 @@ impl<P: Ports> Line<P> {
         }
     }
 
-    fn read_register(&mut self, offset: u8) -> u8 {
+    pub(super) fn read_register(&mut self, offset: u8) -> u8 {
         self.ports.read_u8(self.base + u16::from(offset))
     }
 
-    fn write_register(&mut self, offset: u8, value: u8) {
+    pub(super) fn write_register(&mut self, offset: u8, value: u8) {
         self.ports.write_u8(self.base + u16::from(offset), value);
     }
 
@@ -201,6 +215,10 @@ pub(super) mod tests {
         errors: Cell<u8>,
         room_pending: Cell<bool>,
         stalled: Cell<bool>,
+        /// What the host sends at each so many accesses from the first on, whatever the mode.
+        sends: RefCell<VecDeque<u8>>,
+        accesses: Cell<i32>,
+        distance: Cell<i32>,
     }
 
     impl Model {
@@ -222,6 +240,46 @@ pub(super) mod tests {
                 } else {
                     self.errors.set(self.errors.get() | 1 << 1);
                 }
+            }
+        }
+
+        /// How many more bytes it would receive.
+        pub(in crate::uart) fn room(&self) -> usize {
+            let room = if self.fifo.get() { FIFO_SIZE } else { 1 };
+            room - self.received.borrow().len()
+        }
+
+        /// Switched off and on.
+        pub(in crate::uart) fn reset(&self) {
+            self.received.borrow_mut().clear();
+            self.waiting.borrow_mut().clear();
+            for register in [&self.interrupt_enable, &self.line_control, &self.modem_control] {
+                register.set(0);
+            }
+            self.divisor.set(12);
+            self.fifo.set(false);
+            self.room_pending.set(false);
+        }
+
+        /// From the access `first` on the host sends a byte at each so many.
+        pub(in crate::uart) fn send_while_accessed(&self, bytes: &[u8], first: i32, distance: i32) {
+            self.sends.borrow_mut().extend(bytes);
+            self.accesses.set(-first);
+            self.distance.set(distance);
+        }
+
+        /// What the host has not got rid of.
+        pub(in crate::uart) fn unsent(&self) -> Vec<u8> {
+            self.sends.take().into()
+        }
+
+        fn access(&self) {
+            let access = self.accesses.get();
+            self.accesses.set(access.wrapping_add(1));
+            let is_due =
+                access >= 0 && self.distance.get() > 0 && access % self.distance.get() == 0;
+            if is_due && self.room() > 0 {
+                self.received.borrow_mut().extend(self.sends.borrow_mut().pop_front());
             }
         }
 
@@ -291,6 +349,7 @@ pub(super) mod tests {
 
     impl Ports for Model {
         fn read_u8(&self, port: u16) -> u8 {
+            self.access();
             let divisor_access = self.line_control.get() & 0x80 != 0;
             match port - 0x3f8 {
                 0 if divisor_access => self.divisor.get().to_le_bytes()[0],
@@ -318,11 +377,19 @@ pub(super) mod tests {
         }
 
         fn write_u8(&self, port: u16, value: u8) {
+            self.access();
             let divisor_access = self.line_control.get() & 0x80 != 0;
             let [low, high] = self.divisor.get().to_le_bytes();
             match port - 0x3f8 {
                 0 if divisor_access => self.divisor.set(u16::from_le_bytes([value, high])),
                 1 if divisor_access => self.divisor.set(u16::from_le_bytes([low, value])),
+                0 if self.modem_control.get() & 0x10 != 0 => {
+                    if self.room() > 0 {
+                        self.received.borrow_mut().push_back(value);
+                    } else {
+                        self.errors.set(self.errors.get() | 1 << 1);
+                    }
+                }
                 0 => {
                     self.room_pending.set(false);
                     self.waiting.borrow_mut().push(value);

@@ -23,6 +23,7 @@
 //! stop interrupting until some are.
 
 mod line;
+mod parking;
 
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 use uart_16550::spec::registers::{FifoTriggerLevel, IER, InterruptType, LSR};
@@ -35,6 +36,14 @@ pub use line::LineErrors;
 /// Causes that one [`Uart::acknowledge`] clears. There are four, and each may come once more
 /// meanwhile.
 const MAX_CAUSES: u32 = 8;
+
+/// The highest rate, the lowest trigger level: see [`Uart`].
+const CONFIG: Config = Config {
+    interrupts: IER::DATA_READY,
+    fifo_trigger_level: Some(FifoTriggerLevel::One),
+    baud_rate: BaudRate::Baud115200,
+    ..Config::DEFAULT
+};
 
 /// A PC's serial ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,14 +168,8 @@ impl<P: Ports> Uart<P> {
         // SAFETY: a `Ports` may be used for every port, and `Line` stays within the eight from the
         // base.
         let mut device = unsafe { Uart16550::new_with_backend(Line::new(ports, port.base())) };
-        let config = Config {
-            interrupts: IER::DATA_READY,
-            fifo_trigger_level: Some(FifoTriggerLevel::One),
-            baud_rate: BaudRate::Baud115200,
-            ..Config::DEFAULT
-        };
         // The rate divides the frequency, so that the only other error cannot be.
-        device.init(config).map_err(|_| UartError::Absent)?;
+        device.init(CONFIG).map_err(|_| UartError::Absent)?;
         device.backend_mut().started();
         Ok(Self { device, awaits_room: false, received: Received::Fresh })
     }
