@@ -108,6 +108,12 @@ impl<H: Hal> Control<H> {
         self.receive.has_returned()
     }
 
+    /// Whether the device has handled every message that was sent.
+    pub(super) fn is_idle(&mut self) -> Result<bool, Error> {
+        while self.transmit.take()?.is_some() {}
+        Ok(self.transmit.is_idle())
+    }
+
     /// Sends a message, or returns false: the device has not handled enough of the earlier ones.
     pub(super) fn send(
         &mut self,

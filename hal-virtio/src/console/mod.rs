@@ -130,6 +130,8 @@ struct Slot<H: Hal, const RX: usize, const TX: usize> {
     name: Option<Name>,
     is_host_open: bool,
     is_open: bool,
+    /// Open, and the host is not to know it.
+    is_hushed: bool,
 }
 
 /// Whether the console works, and whether it had anything to do.
@@ -241,6 +243,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         let opened = slot.link.as_mut().ok_or(Error::Unreachable)?.open(&mut self.transport);
         self.health.note(opened)?;
         slot.is_open = true;
+        slot.is_hushed = false;
         self.port_open_due |= bit(port);
         let sent = self.send_due();
         self.health.note(sent)
@@ -262,6 +265,27 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         }
         let sent = self.send_due();
         self.health.note(sent)
+    }
+
+    /// Tells the host that nobody listens on the open port, so that it keeps what it would send. Returns whether it has
+    /// heard of that: ask again until it has. What it sent before can still be read then, and what is written leaves.
+    ///
+    /// A device without ports cannot be told anything, and counts as told.
+    ///
+    /// # Errors
+    ///
+    /// As for [`port`](Self::port).
+    pub fn hush(&mut self, port: PortId) -> Result<bool, Error> {
+        self.health.check()?;
+        let slot = reachable(&mut self.slots, self.announced, port)?;
+        if !slot.is_open {
+            return Err(Error::NotOpen);
+        }
+        if !core::mem::replace(&mut slot.is_hushed, true) {
+            self.port_open_due |= bit(port);
+        }
+        let told = self.is_told();
+        self.health.note(told)
     }
 
     /// The open port as a channel.
@@ -317,7 +341,8 @@ pub const fn dma_pages(ports: usize, rx: usize, tx: usize, open_ports: usize) ->
 }
 
 impl<H: Hal, const RX: usize, const TX: usize> Slot<H, RX, TX> {
-    const EMPTY: Self = Self { link: None, name: None, is_host_open: false, is_open: false };
+    const EMPTY: Self =
+        Self { link: None, name: None, is_host_open: false, is_open: false, is_hushed: false };
 }
 
 impl Health {

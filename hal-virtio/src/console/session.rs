@@ -143,6 +143,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
                 slot.name = None;
                 slot.is_host_open = false;
                 slot.is_open = false;
+                slot.is_hushed = false;
                 Event::Removed(port)
             }
             Kind::ConsolePort => Event::Console(port),
@@ -160,6 +161,15 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
             }
             Kind::DeviceReady | Kind::PortReady => Event::Ignored,
         }
+    }
+
+    /// Sends the messages that are due; whether the device has handled all of them.
+    pub(super) fn is_told(&mut self) -> Result<bool, Error> {
+        self.send_due()?;
+        let Some(control) = &mut self.control else {
+            return Ok(true);
+        };
+        Ok(self.port_open_due == 0 && control.is_idle()?)
     }
 
     /// Sends the messages that are due, as far as the device can take them.
@@ -186,7 +196,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         while self.port_open_due != 0 {
             let port = self.port_open_due.trailing_zeros();
             let slot = usize::try_from(port).ok().and_then(|port| self.slots.get(port));
-            let is_open = slot.is_some_and(|slot| slot.is_open);
+            let is_open = slot.is_some_and(|slot| slot.is_open && !slot.is_hushed);
             if !control.send(transport, port, Kind::PortOpen, u16::from(is_open))? {
                 return Ok(());
             }

@@ -376,6 +376,45 @@ fn tells_when_the_host_opens_and_closes() {
 }
 
 #[test]
+fn a_hushed_port_still_carries_what_is_under_way() {
+    dma!(64);
+    let mut host = Host::new(31).with_port(1, AGENT);
+    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
+    let one = PortId(1);
+    assert_eq!(console.hush(one), Err(Error::NoPort));
+    host.talk(&mut console);
+    assert_eq!(console.hush(one), Err(Error::NotOpen));
+    console.open(one).unwrap();
+    host.talk(&mut console);
+    assert_eq!(console.hush(one), Ok(false), "the device has not looked yet");
+    // The host has not heard of it, either.
+    assert!(host.device().send(4, b"late"));
+    host.step();
+    assert_eq!(host.opened, [(1, true), (1, false)]);
+    assert_eq!(console.hush(one), Ok(true));
+    assert_eq!(console.hush(one), Ok(true));
+    let mut port = console.port(one).unwrap();
+    assert_eq!(read_all(&mut port), b"late");
+    assert_eq!(port.write(b"reply"), Ok(5));
+    port.flush().unwrap();
+    assert_eq!(host.device().receive_all(5), b"reply");
+    host.talk(&mut console);
+    assert_eq!(host.opened, [(1, true), (1, false)], "it is told once");
+
+    // A new opening is told, and so is one after a restart.
+    console.close(one).unwrap();
+    console.open(one).unwrap();
+    host.talk(&mut console);
+    assert_eq!(host.opened.last(), Some(&(1, true)));
+    console.hush(one).unwrap();
+    console.restart().unwrap();
+    host.talk(&mut console);
+    console.open(one).unwrap();
+    host.talk(&mut console);
+    assert_eq!(host.opened.last(), Some(&(1, true)));
+}
+
+#[test]
 fn ignores_messages_that_mean_nothing() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);

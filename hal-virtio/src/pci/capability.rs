@@ -11,7 +11,7 @@ use crate::window;
 /// Capability ID "vendor specific", under which virtio's structures are listed.
 const VENDOR: u8 = 0x09;
 /// Capability ID of MSI-X.
-const MSI_X: u8 = 0x11;
+pub(super) const MSI_X: u8 = 0x11;
 
 /// Capabilities take 4 bytes at least and begin behind the 64 bytes of the header.
 const MAX_CAPABILITIES: usize = (256 - 64) / 4;

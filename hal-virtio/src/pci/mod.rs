@@ -6,6 +6,7 @@
 //!     capability     a function's list of capabilities, its base address registers
 //!       msix         the interrupt: one message for everything, or the line
 //!         Transport  virtio_drivers::transport::Transport over the registers
+//!   Snapshot         what was written to all functions, for a reset that the program survives
 //! ```
 //!
 //! `virtio_drivers::transport::pci` is not used. It has no MSI-X and keeps its registers to itself; it follows
@@ -19,12 +20,14 @@ mod capability;
 #[cfg(test)]
 mod fake;
 mod msix;
+mod snapshot;
 mod transport;
 mod walk;
 
 use core::fmt;
 
 pub use self::msix::{Interrupt, Message};
+pub use self::snapshot::{Snapshot, TooMany};
 pub use self::transport::Transport;
 pub use self::walk::{Function, Walk};
 
@@ -80,6 +83,7 @@ impl core::error::Error for OpenError {}
 mod register {
     pub(super) const ID: u8 = 0x00;
     pub(super) const COMMAND_STATUS: u8 = 0x04;
+    pub(super) const CLASS: u8 = 0x08;
     pub(super) const HEADER: u8 = 0x0C;
     pub(super) const BAR_0: u8 = 0x10;
     pub(super) const BRIDGE_BUSES: u8 = 0x18;

@@ -4,8 +4,8 @@
 
 use core::ops::Range;
 
-use safe_mmio::field;
 use safe_mmio::fields::ReadPureWrite;
+use safe_mmio::{UniqueMmioPointer, field};
 
 use super::capability::{Capability, Location, Space};
 use super::transport::words;
@@ -36,6 +36,12 @@ pub enum Interrupt {
     None,
 }
 
+/// The entry of a device's MSI-X table that is used, and what it holds.
+pub(super) struct Vector {
+    entry: UniqueMmioPointer<'static, Entry>,
+    message: Message,
+}
+
 /// An entry of the MSI-X table, PCI 3.0 §6.8.2.
 #[repr(C)]
 struct Entry {
@@ -56,19 +62,32 @@ const COMMAND_LINE_DISABLED: u32 = 1 << 10;
 /// The upper half, status bits that are cleared by writing ones.
 const STATUS: u32 = 0xFFFF_0000;
 
+impl Vector {
+    /// Writes the entry. A reset of the whole machine clears it.
+    pub(super) fn write(&mut self) {
+        // An entry has to be masked while it changes (PCI 3.0 §6.8.3.5).
+        field!(self.entry, control).write(ENTRY_MASKED);
+        let [low, high] = words(self.message.address);
+        field!(self.entry, address_low).write(low);
+        field!(self.entry, address_high).write(high);
+        field!(self.entry, data).write(self.message.data);
+        field!(self.entry, control).write(0);
+    }
+}
+
 /// Directs the device's interrupts to `message` if it has MSI-X and a message was given, else to its line.
 pub(super) fn configure<C: Configuration>(
     space: &mut Space<'_, C>,
     capability: Option<Capability>,
     message: Option<Message>,
     windows: &[Range<u64>],
-) -> Result<Interrupt, OpenError> {
+) -> Result<(Interrupt, Option<Vector>), OpenError> {
     let command = space.read(register::COMMAND_STATUS) & !STATUS;
     if let Some(capability) = capability {
         let Some(message) = message else {
             // Firmware may have left it on, in which case the line would stay silent.
             space.write(capability.offset, capability.head & !ENABLE);
-            return Ok(line(space, command));
+            return Ok((line(space, command), None));
         };
         let table = space.read_capability(capability, 1).ok_or(OpenError::OutOfWindow)?;
         let location = Location {
@@ -76,19 +95,13 @@ pub(super) fn configure<C: Configuration>(
             offset: table & !0b111,
             len: ENTRY_BYTES,
         };
-        let mut entry = space.registers::<Entry>(location, windows)?;
-        // An entry has to be masked while it changes (PCI 3.0 §6.8.3.5).
-        field!(entry, control).write(ENTRY_MASKED);
-        let [low, high] = words(message.address);
-        field!(entry, address_low).write(low);
-        field!(entry, address_high).write(high);
-        field!(entry, data).write(message.data);
-        field!(entry, control).write(0);
+        let mut vector = Vector { entry: space.registers::<Entry>(location, windows)?, message };
+        vector.write();
         space.write(register::COMMAND_STATUS, command | COMMAND_LINE_DISABLED);
         space.write(capability.offset, capability.head & !MASK_ALL | ENABLE);
-        return Ok(Interrupt::Message);
+        return Ok((Interrupt::Message, Some(vector)));
     }
-    Ok(line(space, command))
+    Ok((line(space, command), None))
 }
 
 fn line<C: Configuration>(space: &mut Space<'_, C>, command: u32) -> Interrupt {

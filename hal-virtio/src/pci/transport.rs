@@ -40,6 +40,8 @@ pub struct Transport {
     isr: UniqueMmioPointer<'static, ReadOnly<u8>>,
     specific: Option<UniqueMmioPointer<'static, [u8]>>,
     interrupt: Interrupt,
+    /// What sends its interrupts, where it was set up to send any.
+    vector: Option<msix::Vector>,
 }
 
 /// `struct virtio_pci_common_cfg`, §4.1.4.3. Fields of 64 bits are two of 32, as they have to be accessed.
@@ -108,7 +110,7 @@ impl Transport {
         // The upper half of the register is status bits that a one clears.
         let command = space.read(register::COMMAND_STATUS) & 0xFFFF;
         space.write(register::COMMAND_STATUS, command | COMMAND_MEMORY | COMMAND_BUS_MASTER);
-        let interrupt = msix::configure(&mut space, structures.msix, message, windows)?;
+        let (interrupt, vector) = msix::configure(&mut space, structures.msix, message, windows)?;
 
         Ok(Self {
             kind,
@@ -119,6 +121,7 @@ impl Transport {
             isr,
             specific,
             interrupt,
+            vector,
         })
     }
 
@@ -189,6 +192,10 @@ impl virtio_drivers::transport::Transport for Transport {
             if field_shared!(self.common, config_msix_vector).read() == NO_VECTOR {
                 self.interrupt = Interrupt::None;
             }
+        }
+        // Whoever starts a device anew need not know whether the whole machine has been reset, which clears the table.
+        if let Some(vector) = self.vector.as_mut().filter(|_| status.is_empty()) {
+            vector.write();
         }
         // The register has 8 bits, all that are defined fit.
         let [bits, ..] = status.bits().to_le_bytes();
@@ -521,6 +528,22 @@ mod tests {
         assert_eq!(registers.read(0x10, 2), 0);
         assert_eq!(registers.read(0x14, 1), 5);
         assert!(transport.get_status().contains(DeviceStatus::DRIVER_OK));
+    }
+
+    #[test]
+    fn a_reset_brings_the_message_back() {
+        let mut registers = Registers::new();
+        let mut bus = console(&mut registers);
+        let mut transport = open(&mut bus, &mut registers, Some(MESSAGE)).unwrap();
+        for offset in (TABLE..TABLE + 16).step_by(2) {
+            registers.write(offset, 1);
+        }
+        transport.set_status(DeviceStatus::ACKNOWLEDGE);
+        assert_eq!(registers.read(TABLE + 12, 4), 0x1_0001, "not touched while it runs");
+        transport.set_status(DeviceStatus::empty());
+        assert_eq!(registers.read(TABLE, 8), 0xFEE0_1000);
+        assert_eq!(registers.read(TABLE + 8, 4), 0x41);
+        assert_eq!(registers.read(TABLE + 12, 4), 0, "not masked");
     }
 
     #[test]

@@ -113,7 +113,9 @@ mod tests {
             let reset = match self.place(address) {
                 1 => (self.inputs - 1) << 16 | 0x20,
                 // Masked, as every other entry after a reset.
-                0x10.. if address == IO_APIC + 0x10 && self.index.get() % 2 == 0 => 0x1_0000,
+                0x10.. if address == IO_APIC + 0x10 && self.index.get().is_multiple_of(2) => {
+                    0x1_0000
+                }
                 _ => 0,
             };
             self.registers.borrow().get(&self.place(address)).copied().unwrap_or(reset)
