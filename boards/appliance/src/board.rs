@@ -1,10 +1,11 @@
-//! What an appliance can do for the agent: what a PC can, and files
+//! What an appliance can do for the agent: what a PC can, files, and its network
 
 use agent_core::{Board, Clock, Devices, Files, Filesystems, Identity, Power, ShutdownMode};
 use machine::{Freezer, Served, Watchdog};
 use pc::Pc;
 
 use crate::disks::Disks;
+use crate::network::Network;
 use crate::storage::Storage;
 
 /// The guest's capabilities.
@@ -13,19 +14,21 @@ pub(crate) struct Appliance<'m> {
     pc: Pc<'m>,
     disks: Disks,
     storage: Freezer<Storage<'m>>,
+    network: Network<'m>,
 }
 
 impl<'m> Appliance<'m> {
-    /// A PC with `disks` and the files of `storage`, which may be frozen for so long.
+    /// A PC with `disks`, the files of `storage`, which may be frozen for so long, and a network.
     pub(crate) fn new(
         pc: Pc<'m>,
         disks: Disks,
         storage: Storage<'m>,
         freeze_timeout_ms: u64,
+        network: Network<'m>,
     ) -> Self {
         // An application's `FreezeHooks` stand here instead of `()`.
         let storage = Freezer::new(storage, (), Watchdog::new(freeze_timeout_ms));
-        Self { pc, disks, storage }
+        Self { pc, disks, storage, network }
     }
 }
 
@@ -54,6 +57,10 @@ impl Board for Appliance<'_> {
         self.pc.identity()
     }
 
+    fn network(&mut self) -> Option<&mut dyn agent_core::Network> {
+        Some(self.network.capability())
+    }
+
     fn power(&mut self) -> Option<&mut dyn Power> {
         self.pc.power()
     }
@@ -65,11 +72,17 @@ impl Served for Appliance<'_> {
     }
 
     fn attend(&mut self) {
-        self.storage.filesystems_mut().attend();
+        let storage = self.storage.filesystems_mut();
+        storage.attend();
+        self.network.attend(&mut self.pc, storage);
     }
 
     fn has_waited(&mut self) -> bool {
-        self.storage.filesystems_mut().has_waited()
+        self.storage.filesystems_mut().has_waited() | self.network.has_moved()
+    }
+
+    fn longest_sleep_ms(&mut self) -> Option<u64> {
+        self.network.longest_sleep_ms()
     }
 
     fn settle(&mut self) {

@@ -4,12 +4,17 @@ use hal_virtio::block;
 use hal_virtio::dma::{Memory, Pages, Pool};
 use pc::DMA_PAGES;
 
+use crate::network;
+
 /// Sectors that are read or written at once. A request takes about as long for one as for all.
 pub(crate) const SECTORS: usize = 64;
 
-/// Enough for the channel, the disk with the volume, and one to look at: disks are looked at one
-/// after another.
-static POOL: Pool<{ DMA_PAGES + 2 * block::dma_pages(SECTORS) }> = Pool::new();
+/// Pages for disks: the one with the volume, and one to look at, as they are looked at one after
+/// another.
+const DISK_PAGES: usize = 2 * block::dma_pages(SECTORS);
+
+/// Enough for the channel, disks and the network.
+static POOL: Pool<{ DMA_PAGES + DISK_PAGES + network::DMA_PAGES }> = Pool::new();
 
 /// The image's pool.
 #[derive(Debug)]

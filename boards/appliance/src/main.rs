@@ -1,13 +1,14 @@
-//! The agent in an appliance: the pc image with files
+//! The agent in an appliance: the pc image with files and a network
 //!
 //! ```text
 //! main          memory, the search for a disk and for the channel, the main loop
-//!   board       what the guest can do: the pc image's capabilities, and files
+//!   board       what the guest can do: the pc image's capabilities, files, the network
 //!     storage   the file system at /, in memory where there is no disk
 //!       mounted the first FAT volume of the disks
 //!         disk  a virtio disk that waits asleep, and not for ever
 //!     disks     all virtio disks, as the host is told of them
 //!       counters what has been done to a disk
+//!     network   an interface for each virtio network device, its addresses, a page at port 80
 //! ```
 //!
 //! There is no application in it. One that is built around it puts its hooks where
@@ -22,6 +23,7 @@ mod disk;
 mod disks;
 mod dma;
 mod mounted;
+mod network;
 mod storage;
 
 use agent_core::{Agent, Buffers};
@@ -34,6 +36,7 @@ use static_cell::ConstStaticCell;
 use crate::board::Appliance;
 use crate::disks::Disks;
 use crate::dma::Dma;
+use crate::network::Network;
 use crate::storage::Storage;
 
 boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
@@ -61,13 +64,15 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let mut drivers = Drivers::new();
     let mut disks = Disks::new(machine.ticks_per_ms());
     let storage = Storage::find(&devices, &mut drivers, &mut disks);
+    let network = Network::find(&devices, &mut drivers);
     let mut place = Place::<Dma>::new();
     search(&devices, &mut drivers, &mut place);
 
     let line = start.command_line();
     let nameplate = command_line::identity(line, Nameplate::image("appliance"));
     let pc = Pc::new(guest, nameplate, drivers);
-    let board = Appliance::new(pc, disks, storage, freeze_timeout_ms(start));
+    let timeout_ms = freeze_timeout_ms(start);
+    let board = Appliance::new(pc, disks, storage, timeout_ms, network);
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
 
     if let Some(port) = &mut place.port {

@@ -46,13 +46,21 @@ pub trait Served: Board {
     fn requested_shutdown(&self) -> Option<ShutdownMode>;
 
     /// Lets the interrupts of the board's own devices fall, so that those which share a line with
-    /// the channel do not hide its next one.
+    /// the channel do not hide its next one; and does a bounded amount of what the board has to do
+    /// beside the agent.
     fn attend(&mut self) {}
 
     /// Whether the board has slept until an interrupt since it was asked last, as for its disk. That
-    /// interrupt may have been the channel's, which the loop then looks at before it sleeps.
+    /// interrupt may have been the channel's, which the loop then looks at before it sleeps. So it
+    /// does where the board has more to do than it has done.
     fn has_waited(&mut self) -> bool {
         false
+    }
+
+    /// How long the loop may sleep before the board has to be attended to again, ms; `None` is until
+    /// an interrupt. Asked before every sleep.
+    fn longest_sleep_ms(&mut self) -> Option<u64> {
+        None
     }
 
     /// Puts what has been written where it survives the guest, before a shutdown.
@@ -100,9 +108,12 @@ pub fn serve<C: Channel, B: Served>(
             linger(platform);
             platform.shut_down(mode);
         }
-        let longest_ms = watch(agent, platform);
+        let watched_ms = watch(agent, platform);
+        if moved || agent.board_mut().has_waited() {
+            continue;
+        }
+        let longest_ms = watched_ms.into_iter().chain(agent.board_mut().longest_sleep_ms()).min();
         match longest_ms {
-            _ if moved => {}
             None => platform.idle(),
             Some(longest_ms) => platform.idle_for(longest_ms),
         }
