@@ -92,7 +92,7 @@ fn every_exchange() {
         let name = exchange["name"].as_str().unwrap();
         let (sent, recorded) = (bytes(&exchange["send_hex"]), bytes(&exchange["recv_hex"]));
         let more = exchange["extra_block"].as_str().unwrap_or_default();
-        let answered = replies(&sent, Policy::Block(&format!("{BLOCKED},{more}")));
+        let answered = replies(&sent, Policy::Block(format!("{BLOCKED},{more}").as_bytes()));
         played += 1;
         let same = if DIFFERENT.contains(&name) {
             answered != recorded

@@ -252,7 +252,7 @@ fn a_frozen_agent_does_little() {
             "{{\"error\": {{\"class\": \"CommandNotFound\", \"desc\": \"Command {command} has been disabled: the agent is in frozen state\"}}}}\n"
         )
     };
-    with_agent(Policy::Block("guest-fstrim"), |agent| {
+    with_agent(Policy::Block(b"guest-fstrim"), |agent| {
         let status = request("guest-fsfreeze-status", "");
         let mut say = |request: &str| ask(agent, request, usize::MAX);
         assert_eq!(say(&status), "{\"return\": \"thawed\"}\n");

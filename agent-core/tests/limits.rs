@@ -159,7 +159,7 @@ fn info_lists_what_the_board_offers_in_reverse() {
     assert_eq!(names(agent.pending()), expected(&|command| in_guest.contains(&command.needs)));
 
     let mut buffers: Buffers = Buffers::new();
-    let mut agent = Agent::new(Bare, &mut buffers).with_policy(Policy::Block("guest-ping"));
+    let mut agent = Agent::new(Bare, &mut buffers).with_policy(Policy::Block(b"guest-ping"));
     agent.receive(br#"{"execute":"guest-info"}"#);
     assert_eq!(names(agent.pending()), expected(&|command| command.needs == Needs::Nothing));
     let text = String::from_utf8_lossy(agent.pending()).into_owned();

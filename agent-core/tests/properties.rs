@@ -69,7 +69,7 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
 /// What an agent with a request buffer of so many bytes answers.
 fn replies<const REQUEST: usize>(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut buffers: Box<Buffers<REQUEST, 8192>> = Box::new(Buffers::new());
-    let policy = Policy::Block("guest-get-time");
+    let policy = Policy::Block(b"guest-get-time");
     let mut agent = Agent::new(Guest::default(), &mut buffers).with_policy(policy);
     play(&mut agent, input, sizes.iter().copied().cycle())
 }

@@ -54,9 +54,9 @@ impl Transcript {
                 exchange.replies.extend(bytes(reply));
                 exchange.replies.push(b'\n');
             } else if let Some(names) = line.strip_prefix("! block ") {
-                transcript.policy = Policy::Block(names.to_owned().leak());
+                transcript.policy = Policy::Block(names.as_bytes().to_vec().leak());
             } else if let Some(names) = line.strip_prefix("! allow ") {
-                transcript.policy = Policy::Allow(names.to_owned().leak());
+                transcript.policy = Policy::Allow(names.as_bytes().to_vec().leak());
             } else {
                 assert!(line.is_empty() || line.starts_with('#'), "line {line_number}: {line}");
             }

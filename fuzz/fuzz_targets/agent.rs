@@ -59,7 +59,7 @@ fn play(agent: &mut Agent<'_, Guest>, mut input: &[u8], sizes: &[usize]) -> Vec<
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((sizes, input)) = data.split_at_checked(4) else { return };
     let sizes: Vec<usize> = sizes.iter().map(|&size| usize::from(size) + 1).collect();
-    let policy = Policy::Block("guest-set-time");
+    let policy = Policy::Block(b"guest-set-time");
 
     // Small, so that what does not fit is met often.
     let mut buffers: Buffers<512, 8192> = Buffers::new();

@@ -74,8 +74,8 @@ impl Options {
     pub(crate) fn policy(&self) -> Policy<'_> {
         match &self.rpcs {
             Rpcs::All => Policy::AllowAll,
-            Rpcs::Allow(list) => Policy::Allow(list),
-            Rpcs::Block(list) => Policy::Block(list),
+            Rpcs::Allow(list) => Policy::Allow(list.as_bytes()),
+            Rpcs::Block(list) => Policy::Block(list.as_bytes()),
         }
     }
 }
@@ -206,10 +206,10 @@ mod tests {
         serves("-m isa-serial", Method::IsaSerial, "/dev/ttyS0", Policy::AllowAll);
         serves("-misa-serial -p/dev/ttyS1", Method::IsaSerial, "/dev/ttyS1", Policy::AllowAll);
         serves("--method=unix-listen --path=s", Method::UnixListen, "s", Policy::AllowAll);
-        serves("-m unix-listen -p s -b x,y", Method::UnixListen, "s", Policy::Block("x,y"));
-        serves("-p s --allow-rpcs x", Method::VirtioSerial, "s", Policy::Allow("x"));
+        serves("-m unix-listen -p s -b x,y", Method::UnixListen, "s", Policy::Block(b"x,y"));
+        serves("-p s --allow-rpcs x", Method::VirtioSerial, "s", Policy::Allow(b"x"));
         // As with qemu-ga, the last one counts.
-        serves("-p s -b x -b y", Method::VirtioSerial, "s", Policy::Block("y"));
+        serves("-p s -b x -b y", Method::VirtioSerial, "s", Policy::Block(b"y"));
     }
 
     #[test]

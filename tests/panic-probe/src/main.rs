@@ -174,7 +174,7 @@ impl WriteReady for Channel {
 extern "C" fn _start() -> ! {
     let mut buffers: Buffers = Buffers::default();
     let mut agent =
-        Agent::new(Guest, &mut buffers).with_policy(black_box(Policy::Block("guest-ping")));
+        Agent::new(Guest, &mut buffers).with_policy(black_box(Policy::Block(b"guest-ping")));
     let mut pump = Pump::default();
     let mut handles: Handles<u32, 4> = Handles::default();
     loop {
@@ -192,7 +192,7 @@ extern "C" fn _start() -> ! {
         black_box(handles.remove(black_box(Handle(1))));
         handles.iter_mut().for_each(|file| *file = black_box(*file));
         black_box(OpenMode::parse(black_box(b"r")));
-        black_box(black_box(Policy::Allow("guest-ping")).allows(black_box("guest-info")));
+        black_box(black_box(Policy::Allow(b"guest-ping")).allows(black_box("guest-info")));
     }
 }
 
