@@ -1,6 +1,9 @@
 //! What an appliance can do for the agent: what a PC can, files, and its network
 
-use agent_core::{Board, Clock, Devices, Files, Filesystems, Identity, Power, ShutdownMode};
+use agent_core::{
+    Board, Clock, Devices, Files, Filesystems, Identity, Memory, Power, Processors, ShutdownMode,
+    Usage,
+};
 use machine::{Freezer, Served, Watchdog};
 use pc::Pc;
 
@@ -57,12 +60,24 @@ impl Board for Appliance<'_> {
         self.pc.identity()
     }
 
+    fn memory(&mut self) -> Option<&mut dyn Memory> {
+        self.pc.memory()
+    }
+
     fn network(&mut self) -> Option<&mut dyn agent_core::Network> {
         Some(self.network.capability())
     }
 
     fn power(&mut self) -> Option<&mut dyn Power> {
         self.pc.power()
+    }
+
+    fn processors(&mut self) -> Option<&mut dyn Processors> {
+        self.pc.processors()
+    }
+
+    fn usage(&mut self) -> Option<&mut dyn Usage> {
+        self.pc.usage()
     }
 }
 
@@ -72,6 +87,7 @@ impl Served for Appliance<'_> {
     }
 
     fn attend(&mut self) {
+        self.pc.attend();
         let storage = self.storage.filesystems_mut();
         storage.attend();
         self.network.attend(&mut self.pc, storage);

@@ -70,7 +70,7 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
 
     let line = start.command_line();
     let nameplate = command_line::identity(line, Nameplate::image("appliance"));
-    let pc = Pc::new(guest, nameplate, drivers);
+    let pc = Pc::new(guest, nameplate, drivers, &machine, start);
     let timeout_ms = freeze_timeout_ms(start);
     let board = Appliance::new(pc, disks, storage, timeout_ms, network);
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));

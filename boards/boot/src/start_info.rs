@@ -82,7 +82,7 @@ impl<'m> StartInfo<'m> {
 
     /// What lies where in physical memory. The hypervisor's word: nothing is promised about order
     /// or overlap.
-    pub fn memory_map(&self) -> impl Iterator<Item = MemoryRegion> + use<'m> {
+    pub fn memory_map(&self) -> impl Iterator<Item = MemoryRegion> + Clone + use<'m> {
         self.regions.iter().map(|region| MemoryRegion {
             start: region.start.get(),
             len_bytes: region.len_bytes.get(),

@@ -3,6 +3,11 @@
 //! ```text
 //! machine        the devices that every image needs: ACPI, clocks, power, interrupts, faults
 //!   guest        agent_core's capabilities over them
+//!   activity     how the boot processor has spent its time
+//! processors     the machine's processors
+//!   usage        how busy they are
+//!   load         averages of that
+//! memory_blocks  the machine's memory
 //! identity       what the guest is called and what it runs
 //! serve          the main loop between a channel and the agent
 //!   line         the channel over a UART
@@ -19,12 +24,17 @@
 pub mod command_line;
 pub mod log;
 
+mod activity;
 mod freezer;
 mod guest;
 mod identity;
 mod line;
+mod load;
 mod machine;
+mod memory_blocks;
+mod processors;
 mod serve;
+mod usage;
 mod watchdog;
 
 pub use freezer::{FreezeHooks, Freezer, Unready};
@@ -32,5 +42,7 @@ pub use guest::Guest;
 pub use identity::Nameplate;
 pub use line::Line;
 pub use machine::{Machine, fault, reset};
+pub use memory_blocks::MemoryBlocks;
+pub use processors::ProcessorSet;
 pub use serve::{Channel, Platform, Served, serve};
 pub use watchdog::{FREEZE_TIMEOUT_MS, Look, Watchdog};

@@ -14,9 +14,12 @@ use hal_x86::interrupts::{InterruptError, Interrupts, Message, Timer};
 use hal_x86::memory::{IdentityMap, PhysicalMemory};
 use hal_x86::ports::Hardware;
 use hal_x86::power::{self, Power};
+use hal_x86::processors::{Processors, Times};
+use hal_x86::real_mode::StartPage;
 use hal_x86::rtc::{Rtc, RtcError};
 use hal_x86::tsc::{Counter, Rdtsc, Tsc};
 
+use crate::activity::Activity;
 use crate::guest::Guest;
 use crate::serve::Platform;
 
@@ -32,6 +35,7 @@ pub struct Machine<'m> {
     interrupts: Interrupts,
     power: Power,
     ticks_per_ms: u64,
+    activity: Activity,
     /// Measured when it is first needed; many an image never does.
     timer: OnceCell<Option<Timer>>,
 }
@@ -85,7 +89,8 @@ impl<'m> Machine<'m> {
         }
         let guest = Guest::new(clock, power.can_power_off());
         let ticks_per_ms = hz / 1000;
-        (Self { ports, madt, interrupts, power, ticks_per_ms, timer: OnceCell::new() }, guest)
+        let (activity, timer) = (Activity::new(&Rdtsc), OnceCell::new());
+        (Self { ports, madt, interrupts, power, ticks_per_ms, activity, timer }, guest)
     }
 
     /// Idles for good: there is nothing to serve.
@@ -124,6 +129,20 @@ impl<'m> Machine<'m> {
         self.interrupts.enable(gsi)
     }
 
+    /// The processors, to be started in `page`. A second call returns `None`.
+    pub fn processors(&self, page: Option<StartPage>) -> Option<Processors> {
+        Processors::new(&self.interrupts, self.madt.as_ref(), page, self.ticks_per_ms)
+    }
+
+    /// What this processor has spent its time on.
+    pub fn times(&self) -> Times {
+        self.activity.times(&Rdtsc)
+    }
+
+    fn sleep(&self) {
+        self.activity.while_asleep(&Rdtsc, || self.interrupts.idle());
+    }
+
     /// The message that wakes the CPU, for devices that send one.
     pub fn wake_message(&self) -> Message {
         self.interrupts.message()
@@ -132,7 +151,7 @@ impl<'m> Machine<'m> {
 
 impl Platform for Machine<'_> {
     fn idle(&self) {
-        self.interrupts.idle();
+        self.sleep();
     }
 
     fn idle_for(&self, longest_ms: u64) {
@@ -141,7 +160,7 @@ impl Platform for Machine<'_> {
         // again.
         if let Some(timer) = self.timer.get_or_init(measured) {
             timer.start(longest_ms);
-            self.interrupts.idle();
+            self.sleep();
             timer.stop();
         }
     }

@@ -1,7 +1,9 @@
 //! What a PC can do for the agent
 
-use agent_core::{Board, Clock, Identity, Power, ShutdownMode};
-use machine::{Guest, Nameplate, Served};
+use agent_core::{Board, Clock, Identity, Memory, Power, Processors, ShutdownMode, Usage};
+use boot::{MemoryKind, StartInfo};
+use hal_x86::real_mode::StartPage;
+use machine::{Guest, Machine, MemoryBlocks, Nameplate, ProcessorSet, Served};
 
 use crate::drivers::Drivers;
 
@@ -11,13 +13,36 @@ pub struct Pc<'m> {
     guest: Guest,
     nameplate: Nameplate<'m>,
     drivers: Drivers,
+    processors: Option<ProcessorSet<'m>>,
+    memory: Option<MemoryBlocks>,
 }
 
 impl<'m> Pc<'m> {
-    /// A guest that calls itself what `nameplate` says, with the devices of `drivers`.
-    pub const fn new(guest: Guest, nameplate: Nameplate<'m>, drivers: Drivers) -> Self {
-        Self { guest, nameplate, drivers }
+    /// A guest that calls itself what `nameplate` says, with the devices of `drivers`, the
+    /// processors of `machine` and the memory that `start` tells of.
+    pub fn new(
+        guest: Guest,
+        nameplate: Nameplate<'m>,
+        drivers: Drivers,
+        machine: &'m Machine<'m>,
+        start: &StartInfo<'_>,
+    ) -> Self {
+        let processors = ProcessorSet::start(machine, start_page(start));
+        Self { guest, nameplate, drivers, processors, memory: memory(start) }
     }
+}
+
+/// The page in which processors begin, if the machine has it.
+fn start_page(start: &StartInfo<'_>) -> Option<StartPage> {
+    let place = u64::from(StartPage::ADDRESS)..u64::from(StartPage::ADDRESS + StartPage::BYTES);
+    // SAFETY: boot maps it writable, as it does the image, whose page tables are its own and which
+    // lies elsewhere. That it is memory, and holds nothing, the hypervisor says.
+    start.is_free(place).then(|| unsafe { StartPage::new() })
+}
+
+fn memory(start: &StartInfo<'_>) -> Option<MemoryBlocks> {
+    let ram = start.memory_map().filter(|region| region.kind == MemoryKind::Ram);
+    MemoryBlocks::new(ram.map(|region| region.start..region.start.saturating_add(region.len_bytes)))
 }
 
 impl Board for Pc<'_> {
@@ -33,13 +58,31 @@ impl Board for Pc<'_> {
         Some(&mut self.nameplate)
     }
 
+    fn memory(&mut self) -> Option<&mut dyn Memory> {
+        self.memory.as_mut().map(|memory| memory as &mut dyn Memory)
+    }
+
     fn power(&mut self) -> Option<&mut dyn Power> {
         self.guest.power()
+    }
+
+    fn processors(&mut self) -> Option<&mut dyn Processors> {
+        self.processors.as_mut().map(|processors| processors as &mut dyn Processors)
+    }
+
+    fn usage(&mut self) -> Option<&mut dyn Usage> {
+        self.processors.as_mut().map(|processors| processors as &mut dyn Usage)
     }
 }
 
 impl Served for Pc<'_> {
     fn requested_shutdown(&self) -> Option<ShutdownMode> {
         self.guest.requested_shutdown()
+    }
+
+    fn attend(&mut self) {
+        if let Some(processors) = &mut self.processors {
+            processors.attend();
+        }
     }
 }

@@ -22,7 +22,7 @@ const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 } else { 64 } * 1024;
 
 /// Bytes of the longest request, and twice the bytes of the longest result.
 const REQUEST: usize = 16 * 1024;
-const REPLY: usize = 8 * 1024;
+const REPLY: usize = 16 * 1024;
 
 static BUFFERS: ConstStaticCell<Buffers<REQUEST, REPLY>> = ConstStaticCell::new(Buffers::new());
 
@@ -54,8 +54,8 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
 
     let line = start.command_line();
     let nameplate = command_line::identity(line, Nameplate::image("pc"));
-    let mut agent = Agent::new(Pc::new(guest, nameplate, drivers), BUFFERS.take())
-        .with_policy(command_line::policy(line));
+    let board = Pc::new(guest, nameplate, drivers, &machine, start);
+    let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
     if let Some(port) = &mut place.port {
         serve(port, &mut agent, &machine);
     }

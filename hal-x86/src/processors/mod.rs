@@ -211,6 +211,11 @@ impl<S: Signals, C: Counter> Processors<S, C> {
         Err(self.give_up(index))
     }
 
+    /// What processor `index` told last of its time, without asking it again.
+    pub fn told(&self, index: usize) -> Times {
+        self.slot(index).map(Slot::times).unwrap_or_default()
+    }
+
     fn start_where(&mut self, wanted: impl Fn(State) -> bool) -> usize {
         for index in 1..self.len {
             let wanted = self.member(index).is_ok_and(|member| wanted(member.state));
