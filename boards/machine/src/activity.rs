@@ -31,8 +31,8 @@ impl Activity {
         self.awake.set(awake);
     }
 
-    /// Runs from now on: the machine was off, which is neither busy nor idle.
-    pub(crate) fn resume(&self, counter: &impl Counter) {
+    /// It runs from now on: the machine was off, which is neither busy nor idle.
+    pub(crate) fn count_from_now(&self, counter: &impl Counter) {
         self.awake.set(counter.ticks());
     }
 
@@ -82,7 +82,7 @@ mod tests {
         clock.0.set(5);
         assert_eq!(activity.times(&clock), Times::default());
         clock.0.set(5000);
-        activity.resume(&clock);
+        activity.count_from_now(&clock);
         assert_eq!(activity.times(&clock), Times::default());
     }
 }

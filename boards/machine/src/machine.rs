@@ -139,6 +139,11 @@ impl<'m> Machine<'m> {
         self.activity.times(&Rdtsc)
     }
 
+    /// Counts that time anew: the machine was off.
+    pub(crate) fn count_from_now(&self) {
+        self.activity.count_from_now(&Rdtsc);
+    }
+
     fn sleep(&self) {
         self.activity.while_asleep(&Rdtsc, || self.interrupts.idle());
     }

@@ -96,26 +96,22 @@ mod tests {
     fn blocks_cover_the_memory_and_nothing_else() {
         let low = 0..0x9_fc00;
         for (ram, block_bytes, expected) in [
-            (vec![low.clone(), MIB..2 * MIB - 0x2_0000], MIB, (0..2).collect::<Vec<_>>()),
-            (vec![low.clone(), MIB..8 * MIB - 0x2_0000], MIB, (0..8).collect()),
-            (vec![low.clone(), MIB..64 * MIB - 0x2_0000], 8 * MIB, (0..8).collect()),
-            (vec![low.clone(), MIB..100 * MIB], 16 * MIB, (0..7).collect()),
-            (vec![low.clone(), MIB..512 * MIB], 128 * MIB, (0..4).collect()),
+            (&[low.clone(), MIB..2 * MIB - 0x2_0000][..], MIB, (0..2).collect::<Vec<_>>()),
+            (&[low.clone(), MIB..8 * MIB - 0x2_0000], MIB, (0..8).collect()),
+            (&[low.clone(), MIB..64 * MIB - 0x2_0000], 8 * MIB, (0..8).collect()),
+            (&[low.clone(), MIB..100 * MIB], 16 * MIB, (0..7).collect()),
+            (&[low.clone(), MIB..512 * MIB], 128 * MIB, (0..4).collect()),
             // 5 GiB on pc: a hole below 4 GiB.
-            (
-                vec![low.clone(), MIB..3 * GIB, 4 * GIB..6 * GIB],
-                128 * MIB,
-                (0..24).chain(32..48).collect(),
-            ),
-            (vec![4 * GIB..6 * GIB, MIB..3 * GIB], 128 * MIB, (0..24).chain(32..48).collect()),
-            (vec![0..16 * GIB], 256 * MIB, (0..64).collect()),
-            (vec![0..1 << 40], 16 * GIB, (0..64).collect()),
+            (&[low, MIB..3 * GIB, 4 * GIB..6 * GIB], 128 * MIB, (0..24).chain(32..48).collect()),
+            (&[4 * GIB..6 * GIB, MIB..3 * GIB], 128 * MIB, (0..24).chain(32..48).collect()),
+            (&[0..MIB, MIB..16 * GIB], 256 * MIB, (0..64).collect()),
+            (&[0..MIB, 7..1 << 40], 16 * GIB, (0..64).collect()),
             // One byte is memory, too.
-            (vec![5 * MIB..5 * MIB + 1], MIB, vec![5]),
-            (vec![0..u64::MAX], 1 << 58, (0..64).collect()),
-            (vec![u64::MAX - 1..u64::MAX], 1 << 58, vec![63]),
+            (&[9 * MIB..9 * MIB, 5 * MIB..5 * MIB + 1], MIB, vec![5]),
+            (&[0..u64::MAX, 0..u64::MAX], 1 << 58, (0..64).collect()),
+            (&[u64::MAX - 1..u64::MAX, 0..1], 1 << 58, vec![0, 63]),
         ] {
-            assert_eq!(blocks(&ram), Some((block_bytes, expected)), "{ram:x?}");
+            assert_eq!(blocks(ram), Some((block_bytes, expected)), "{ram:x?}");
         }
         assert_eq!(blocks(&[]), None);
         assert_eq!(blocks(&[0..0, 7..7]), None);

@@ -44,6 +44,7 @@ impl<'s> ProcessorSet<'s> {
 
     /// Brings those on line again that were so before the machine slept (ACPI S3), which reset all.
     pub fn resume(&mut self) {
+        self.machine.count_from_now();
         let online = self.set.restart();
         crate::info!("processors: {=usize} of {=usize} on line", online, self.set.len());
         self.count_from_now();
@@ -103,10 +104,7 @@ impl Processors for ProcessorSet<'_> {
     fn set_online(&mut self, logical_id: i64, online: bool) -> Result<(), ProcessorError> {
         let index =
             usize::try_from(logical_id).map_err(|_| ProcessorError::NotFound(Errno::NOT_FOUND))?;
-        let done = match online {
-            true => self.set.bring_online(index),
-            false => self.set.take_offline(index),
-        };
+        let done = if online { self.set.bring_online(index) } else { self.set.take_offline(index) };
         done.map_err(|failure| match failure {
             Failure::Absent => ProcessorError::NotFound(Errno::NOT_FOUND),
             Failure::Boot => ProcessorError::MustRun,
