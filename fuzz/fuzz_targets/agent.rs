@@ -1,45 +1,16 @@
 //! The whole agent: chunks make no difference, every reply is a line, and a client can always sync.
 #![no_main]
 
-use agent_core::{
-    Agent, Board, Buffers, Clock, ClockError, Policy, Power, PowerError, ShutdownMode, UnixNanos,
-};
+#[path = "../../agent-core/tests/guest/mod.rs"]
+mod guest;
+#[path = "../../agent-core/tests/whole/mod.rs"]
+mod whole;
 
-struct Guest;
-
-impl Clock for Guest {
-    fn now(&mut self) -> Result<UnixNanos, ClockError> {
-        Ok(UnixNanos(1_767_323_045_123_456_789))
-    }
-
-    fn set(&mut self, time: UnixNanos) -> Result<(), ClockError> {
-        assert!((0..3_155_760_000_000_000_000).contains(&time.0));
-        Ok(())
-    }
-
-    fn set_from_rtc(&mut self) -> Result<(), ClockError> {
-        Err(ClockError::Hardware)
-    }
-}
-
-impl Power for Guest {
-    fn shutdown(&mut self, _: ShutdownMode) -> Result<(), PowerError> {
-        Ok(())
-    }
-}
-
-impl Board for Guest {
-    fn clock(&mut self) -> Option<&mut dyn Clock> {
-        Some(self)
-    }
-
-    fn power(&mut self) -> Option<&mut dyn Power> {
-        Some(self)
-    }
-}
+use agent_core::{Agent, Buffers, Policy};
+use whole::Whole;
 
 /// Plays an input in chunks of these sizes, over and over, in and out.
-fn play(agent: &mut Agent<'_, Guest>, mut input: &[u8], sizes: &[usize]) -> Vec<u8> {
+fn play(agent: &mut Agent<'_, Whole>, mut input: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut output = Vec::new();
     let mut sizes = sizes.iter().copied().cycle();
     loop {
@@ -63,14 +34,14 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     // Small, so that what does not fit is met often.
     let mut buffers: Buffers<512, 8192> = Buffers::new();
-    let mut agent = Agent::new(Guest, &mut buffers).with_policy(policy);
+    let mut agent = Agent::new(Whole::default(), &mut buffers).with_policy(policy);
     let chunked = play(&mut agent, input, &sizes);
     let sync = br#"{"execute":"guest-sync-delimited","arguments":{"id":4711}}"#;
     let synced = play(&mut agent, &[b"\xff", &sync[..]].concat(), &sizes);
     assert!(synced.ends_with(b"\n\xff{\"return\": 4711}\n"), "{synced:?}");
 
     let mut buffers: Buffers<512, 8192> = Buffers::new();
-    let mut agent = Agent::new(Guest, &mut buffers).with_policy(policy);
+    let mut agent = Agent::new(Whole::default(), &mut buffers).with_policy(policy);
     assert_eq!(chunked, play(&mut agent, input, &[usize::MAX]), "chunks make a difference");
 
     for line in chunked.split_inclusive(|&byte| byte == b'\n') {
