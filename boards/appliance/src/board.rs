@@ -1,28 +1,32 @@
 //! What an appliance can do for the agent: what a PC can, files, and its network
 
 use agent_core::{
-    Board, Clock, Devices, Files, Filesystems, Identity, Memory, Power, Processors, ShutdownMode,
-    Usage,
+    AuthorizedKeys, Board, Clock, Devices, Files, Filesystems, Identity, Memory, Passwords, Power,
+    Processors, Programs, ShutdownMode, Usage, Vendor,
 };
 use machine::{Freezer, Served, Watchdog};
 use pc::Pc;
 
+use crate::application::Application;
 use crate::disks::Disks;
 use crate::network::Network;
 use crate::storage::Storage;
 
 /// The guest's capabilities.
 #[derive(Debug)]
-pub(crate) struct Appliance<'m> {
+pub(crate) struct Appliance<'m, A> {
+    pub(crate) application: A,
     pc: Pc<'m>,
     disks: Disks,
     storage: Freezer<Storage<'m>>,
     network: Network<'m>,
 }
 
-impl<'m> Appliance<'m> {
-    /// A PC with `disks`, the files of `storage`, which may be frozen for so long, and a network.
+impl<'m, A> Appliance<'m, A> {
+    /// A PC with an application, `disks`, the files of `storage`, which may be frozen for so long, and
+    /// a network.
     pub(crate) fn new(
+        application: A,
         pc: Pc<'m>,
         disks: Disks,
         storage: Storage<'m>,
@@ -31,11 +35,15 @@ impl<'m> Appliance<'m> {
     ) -> Self {
         // An application's `FreezeHooks` stand here instead of `()`.
         let storage = Freezer::new(storage, (), Watchdog::new(freeze_timeout_ms));
-        Self { pc, disks, storage, network }
+        Self { application, pc, disks, storage, network }
     }
 }
 
-impl Board for Appliance<'_> {
+impl<A: Application> Board for Appliance<'_, A> {
+    fn authorized_keys(&mut self) -> Option<&mut dyn AuthorizedKeys> {
+        self.application.authorized_keys()
+    }
+
     fn clock(&mut self) -> Option<&mut dyn Clock> {
         self.pc.clock()
     }
@@ -68,6 +76,10 @@ impl Board for Appliance<'_> {
         Some(self.network.capability())
     }
 
+    fn passwords(&mut self) -> Option<&mut dyn Passwords> {
+        self.application.passwords()
+    }
+
     fn power(&mut self) -> Option<&mut dyn Power> {
         self.pc.power()
     }
@@ -76,12 +88,20 @@ impl Board for Appliance<'_> {
         self.pc.processors()
     }
 
+    fn programs(&mut self) -> Option<&mut dyn Programs> {
+        self.application.programs()
+    }
+
     fn usage(&mut self) -> Option<&mut dyn Usage> {
         self.pc.usage()
     }
+
+    fn vendor_commands(&self) -> &[Vendor<Self>] {
+        self.application.vendor_commands()
+    }
 }
 
-impl Served for Appliance<'_> {
+impl<A: Application> Served for Appliance<'_, A> {
     fn requested_shutdown(&self) -> Option<ShutdownMode> {
         self.pc.requested_shutdown()
     }

@@ -11,14 +11,18 @@
 //!     network   an interface for each virtio network device, its addresses, a page at port 80
 //! ```
 //!
-//! There is no application in it. One that is built around it puts its hooks where
-//! [`board::Appliance::new`] has none, and reads and writes the same files.
+//! There is no application in it. One that is built around it is an [`application::Application`], as
+//! the feature `demonstration` has one, puts its hooks where [`board::Appliance::new`] has none, and
+//! reads and writes the same files.
 
 #![no_std]
 #![no_main]
 
+mod application;
 mod board;
 mod counters;
+#[cfg(feature = "demonstration")]
+mod demonstration;
 mod disk;
 mod disks;
 mod dma;
@@ -33,6 +37,7 @@ use machine::{FREEZE_TIMEOUT_MS, Machine, Nameplate, command_line, error, info, 
 use pc::{Devices, Drivers, Pc, Place, search};
 use static_cell::ConstStaticCell;
 
+use crate::application::Application;
 use crate::board::Appliance;
 use crate::disks::Disks;
 use crate::dma::Dma;
@@ -54,7 +59,18 @@ const REPLY: usize = 16 * 1024;
 
 static BUFFERS: ConstStaticCell<Buffers<REQUEST, REPLY>> = ConstStaticCell::new(Buffers::new());
 
+#[cfg(not(feature = "demonstration"))]
 fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
+    run(start, memory, ())
+}
+
+#[cfg(feature = "demonstration")]
+fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
+    demonstration::with(|application| run(start, memory, application))
+}
+
+/// Runs the appliance with an application.
+fn run(start: &StartInfo<'_>, memory: &Outside, application: impl Application) -> ! {
     info!("tinyqga {=str} for an appliance", env!("CARGO_PKG_VERSION"));
     let tables = Tables::find(memory, start.rsdp()).ok();
     // SAFETY: this is the first thing that the image does, and boot has made the page tables.
@@ -72,7 +88,7 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let nameplate = command_line::identity(line, Nameplate::image("appliance"));
     let pc = Pc::new(guest, nameplate, drivers, &machine, start);
     let timeout_ms = freeze_timeout_ms(start);
-    let board = Appliance::new(pc, disks, storage, timeout_ms, network);
+    let board = Appliance::new(application, pc, disks, storage, timeout_ms, network);
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
 
     if let Some(port) = &mut place.port {
