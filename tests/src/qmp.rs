@@ -71,6 +71,29 @@ impl Qmp {
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
+    /// What `query-pci` says of the functions with one of these device ids, in QEMU's order, behind
+    /// bridges or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Qmp::execute`].
+    pub fn pci_functions(&mut self, ids: &[u64]) -> Result<Vec<Value>> {
+        let buses = self.execute("query-pci", &json!({}))?;
+        let mut functions = Vec::new();
+        let mut rest: VecDeque<&Value> = buses.as_array().into_iter().flatten().collect();
+        while let Some(bus) = rest.pop_front() {
+            for function in bus["devices"].as_array().into_iter().flatten() {
+                if function["id"]["device"].as_u64().is_some_and(|id| ids.contains(&id)) {
+                    functions.push(function.clone());
+                }
+                if function["pci_bridge"].is_object() {
+                    rest.push_back(&function["pci_bridge"]);
+                }
+            }
+        }
+        Ok(functions)
+    }
+
     /// Waits for the event `name`; earlier events are dropped.
     ///
     /// # Errors

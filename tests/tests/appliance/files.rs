@@ -18,6 +18,9 @@ pub(crate) const EVERYWHERE: &[EverywhereCase] = &[
     EverywhereCase::new("too-much-at-once", too_much_at_once),
 ];
 
+/// The PCI device ids of virtio disks, transitional and modern.
+pub(crate) const VIRTIO_BLOCK: [u64; 2] = [0x1001, 0x1042];
+
 /// `Hello World!\n` and a NUL, in base64.
 const HELLO_B64: &str = "SGVsbG8gV29ybGQhCgA=";
 const HELLO: &[u8] = b"Hello World!\n\0";
@@ -135,19 +138,19 @@ fn fsinfo(appliance: &mut Appliance) -> Result<()> {
     Ok(())
 }
 
-/// The address of the virtio disk, by QEMU's own account.
+/// Where the virtio disk is, by QEMU's own account.
 fn pci_address(guest: &mut tests::qemu::Guest) -> Result<Value> {
-    const VIRTIO_BLOCK: [u64; 2] = [0x1001, 0x1042];
-    let buses = guest.qmp().execute("query-pci", &json!({}))?;
-    let devices = buses.as_array().into_iter().flatten();
-    let devices = devices.flat_map(|bus| bus["devices"].as_array().into_iter().flatten());
-    let is_disk = |device: &&Value| {
-        device["id"]["device"].as_u64().is_some_and(|id| VIRTIO_BLOCK.contains(&id))
-    };
-    let disk = devices.into_iter().find(is_disk).context("QEMU knows of no disk")?;
-    Ok(json!({
-        "domain": 0, "bus": disk["bus"], "slot": disk["slot"], "function": disk["function"],
-    }))
+    let disks = guest.qmp().pci_functions(&VIRTIO_BLOCK)?;
+    let disk = disks.first().context("QEMU knows of no disk")?;
+    Ok(pci_controller(disk))
+}
+
+/// The address of one of QEMU's PCI functions, as the agent tells it.
+pub(crate) fn pci_controller(function: &Value) -> Value {
+    json!({
+        "domain": 0, "bus": function["bus"], "slot": function["slot"],
+        "function": function["function"],
+    })
 }
 
 /// Handles are counted up, whether or not others are free; the table has an end.

@@ -8,9 +8,11 @@
 #![allow(clippy::missing_errors_doc, reason = "an error is a failed test")]
 
 mod corpus;
+mod disks;
 mod failure;
 mod files;
 mod freeze;
+mod identity;
 mod idle;
 mod power_cut;
 mod transfer;
@@ -175,13 +177,17 @@ fn main() -> ExitCode {
         corpus::CASES,
         failure::CASES,
         trim::CASES,
+        disks::CASES,
+        identity::CASES,
         freeze::CASES,
     ];
     for case in tables.into_iter().flatten() {
         trials.push(Trial::test(case.name, || Ok(verdict((case.check)())?)));
     }
     for setup in Setup::ALL {
-        for case in files::EVERYWHERE.iter().chain(freeze::EVERYWHERE) {
+        let tables =
+            [files::EVERYWHERE, freeze::EVERYWHERE, disks::EVERYWHERE, identity::EVERYWHERE];
+        for case in tables.into_iter().flatten() {
             let name = format!("{}/{}", setup.name, case.name);
             trials.push(Trial::test(name, move || {
                 let outcome = Appliance::start(setup, case.prepare).and_then(|mut appliance| {

@@ -9,6 +9,7 @@
 
 mod channels;
 mod handshake;
+mod identity;
 mod idle;
 mod input;
 mod policy;
@@ -113,6 +114,7 @@ fn main() -> ExitCode {
     let tables = [
         channels::CASES,
         handshake::CASES,
+        identity::CASES,
         input::CASES,
         policy::CASES,
         power::CASES,
