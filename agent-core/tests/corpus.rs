@@ -13,13 +13,15 @@ use std::{fs, path::Path};
 use agent_core::{Agent, Buffers, Policy};
 use play::play;
 use serde_json::Value;
-use whole::Whole;
+use whole::with_whole;
 
 fn replies(input: &[u8], policy: Policy<'_>) -> Vec<u8> {
     // The longest request of the corpus has 64 KiB.
     let mut buffers: Box<Buffers<131_072, 8192>> = Box::new(Buffers::new());
-    let mut agent = Agent::new(Whole::default(), &mut buffers).with_policy(policy);
-    play(&mut agent, input, repeat(usize::MAX))
+    with_whole(|guest| {
+        let mut agent = Agent::new(guest, &mut buffers).with_policy(policy);
+        play(&mut agent, input, repeat(usize::MAX))
+    })
 }
 
 fn bytes(hex: &Value) -> Vec<u8> {

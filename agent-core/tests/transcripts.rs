@@ -24,7 +24,7 @@ use agent_core::{Agent, Board, Buffers, Policy};
 use guest::Guest;
 use play::play;
 use proptest::{prelude::*, test_runner::TestRunner};
-use whole::Whole;
+use whole::with_whole;
 
 /// One `> ` line and the replies to it.
 struct Exchange {
@@ -67,7 +67,7 @@ impl Transcript {
     /// Plays it, in chunks of `sizes` bytes over and over, taking the replies in such chunks too.
     fn play(&self, name: &str, sizes: &[usize]) {
         if self.is_whole {
-            self.play_with(Whole::default(), name, sizes);
+            with_whole(|guest| self.play_with(guest, name, sizes));
         } else {
             self.play_with(Guest::default(), name, sizes);
         }

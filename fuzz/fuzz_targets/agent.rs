@@ -7,10 +7,10 @@ mod guest;
 mod whole;
 
 use agent_core::{Agent, Buffers, Policy};
-use whole::Whole;
+use whole::{Whole, with_whole};
 
 /// Plays an input in chunks of these sizes, over and over, in and out.
-fn play(agent: &mut Agent<'_, Whole>, mut input: &[u8], sizes: &[usize]) -> Vec<u8> {
+fn play(agent: &mut Agent<'_, Whole<'_>>, mut input: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut output = Vec::new();
     let mut sizes = sizes.iter().copied().cycle();
     loop {
@@ -34,15 +34,21 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     // Small, so that what does not fit is met often.
     let mut buffers: Buffers<512, 8192> = Buffers::new();
-    let mut agent = Agent::new(Whole::default(), &mut buffers).with_policy(policy);
-    let chunked = play(&mut agent, input, &sizes);
-    let sync = br#"{"execute":"guest-sync-delimited","arguments":{"id":4711}}"#;
-    let synced = play(&mut agent, &[b"\xff", &sync[..]].concat(), &sizes);
-    assert!(synced.ends_with(b"\n\xff{\"return\": 4711}\n"), "{synced:?}");
+    let chunked = with_whole(|guest| {
+        let mut agent = Agent::new(guest, &mut buffers).with_policy(policy);
+        let chunked = play(&mut agent, input, &sizes);
+        let sync = br#"{"execute":"guest-sync-delimited","arguments":{"id":4711}}"#;
+        let synced = play(&mut agent, &[b"\xff", &sync[..]].concat(), &sizes);
+        assert!(synced.ends_with(b"\n\xff{\"return\": 4711}\n"), "{synced:?}");
+        chunked
+    });
 
     let mut buffers: Buffers<512, 8192> = Buffers::new();
-    let mut agent = Agent::new(Whole::default(), &mut buffers).with_policy(policy);
-    assert_eq!(chunked, play(&mut agent, input, &[usize::MAX]), "chunks make a difference");
+    let whole = with_whole(|guest| {
+        let mut agent = Agent::new(guest, &mut buffers).with_policy(policy);
+        play(&mut agent, input, &[usize::MAX])
+    });
+    assert_eq!(chunked, whole, "chunks make a difference");
 
     for line in chunked.split_inclusive(|&byte| byte == b'\n') {
         let line = line.strip_prefix(b"\xff").unwrap_or(line);

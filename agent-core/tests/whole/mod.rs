@@ -6,49 +6,49 @@ use std::collections::BTreeMap;
 
 use agent_core::{
     AuthorizedKeys, Board, Call, Clock, Command, Device, Devices, Disk, DiskAddress,
-    DiskStatistics, Disks, Errno, Error, Field, Files, Filesystems, Functions, Identity, Interface,
-    InterfaceAddress, InterfaceStatistics, Invocation, KeysError, LoadAverage, Memory, MemoryBlock,
-    MemoryBlockError, Network, OsInfo, Output, Password, Passwords, PciAddress, PciId, Power,
-    Processor, ProcessorError, ProcessorTimes, Processors, Programs, Route, RouteDetails, Stream,
-    Suspend, SuspendError, SuspendMode, Timezone, Transfers, Type, Usage, User, Vendor,
+    DiskStatistics, Disks, Errno, Error, Field, Files, Filesystems, Function, Functions, Identity,
+    Interface, InterfaceAddress, InterfaceStatistics, Invocation, KeysError, LoadAverage, Memory,
+    MemoryBlock, MemoryBlockError, Network, OsInfo, Output, Password, Passwords, PciAddress, PciId,
+    Power, Processor, ProcessorError, ProcessorTimes, Processors, Programs, Route, RouteDetails,
+    Stream, Suspend, SuspendError, SuspendMode, Timezone, Transfers, Type, Usage, User, Vendor,
 };
 use ramfs::{Arena, RamFs};
 
 use crate::guest::Guest;
 
 /// A guest with every capability.
-pub(crate) struct Whole {
+pub(crate) struct Whole<'w> {
     guest: Guest,
-    files: RamFs<'static>,
-    programs: Functions<'static, 2, 64>,
+    files: RamFs<'w>,
+    programs: Functions<'w, 2, 64>,
     keys: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
     processors: [bool; 4],
     lamp: bool,
 }
 
-impl Default for Whole {
-    fn default() -> Self {
-        let arena: &'static mut Arena<64, 8> = Box::leak(Box::default());
-        let mut files = RamFs::new(arena);
-        // The files that the recorded exchanges with qemu-ga begin with.
-        files.write_file(b"hello.txt", b"Hello World!\n").unwrap();
-        files.write_file(b"abc", b"abcdefghijklmnopqrstuvwxyz").unwrap();
-        files.write_file(b"empty", b"").unwrap();
-        let programs = vec![
-            ("/bin/echo", Box::leak(Box::new(echo)) as _),
-            ("both", Box::leak(Box::new(both)) as _),
-            ("cat", Box::leak(Box::new(cat)) as _),
-            ("/bin/true", Box::leak(Box::new(succeed)) as _),
-        ];
-        Self {
-            guest: Guest::default(),
-            files,
-            programs: Functions::new(programs.leak()),
-            keys: BTreeMap::from([(b"root".to_vec(), vec![b"ssh-ed25519 AAAA root".to_vec()])]),
-            processors: [true, true, false, false],
-            lamp: false,
-        }
-    }
+/// Gives a guest to `play` for as long as that takes.
+pub(crate) fn with_whole<R>(play: impl FnOnce(Whole<'_>) -> R) -> R {
+    let mut arena: Box<Arena<64, 8>> = Box::default();
+    let mut files = RamFs::new(&mut arena);
+    // The files that the recorded exchanges with qemu-ga begin with.
+    files.write_file(b"hello.txt", b"Hello World!\n").unwrap();
+    files.write_file(b"abc", b"abcdefghijklmnopqrstuvwxyz").unwrap();
+    files.write_file(b"empty", b"").unwrap();
+    let (mut echo, mut both, mut cat, mut succeed) = (echo, both, cat, succeed);
+    let mut programs = [
+        ("/bin/echo", &mut echo as Function<'_>),
+        ("both", &mut both),
+        ("cat", &mut cat),
+        ("/bin/true", &mut succeed),
+    ];
+    play(Whole {
+        guest: Guest::default(),
+        files,
+        programs: Functions::new(&mut programs),
+        keys: BTreeMap::from([(b"root".to_vec(), vec![b"ssh-ed25519 AAAA root".to_vec()])]),
+        processors: [true, true, false, false],
+        lamp: false,
+    })
 }
 
 fn echo(program: &mut Invocation<'_, '_>, output: &mut Output<'_>) -> i64 {
@@ -84,7 +84,7 @@ fn cat(program: &mut Invocation<'_, '_>, output: &mut Output<'_>) -> i64 {
     0
 }
 
-impl Network for Whole {
+impl Network for Whole<'_> {
     fn interfaces(&mut self, visit: &mut dyn FnMut(&Interface<'_>)) -> Result<(), Errno> {
         let statistics = InterfaceStatistics {
             rx_bytes: 1,
@@ -146,7 +146,7 @@ impl Network for Whole {
     }
 }
 
-impl Processors for Whole {
+impl Processors for Whole<'_> {
     fn list(&mut self, visit: &mut dyn FnMut(&Processor)) -> Result<(), Errno> {
         for (logical_id, online) in (0..).zip(self.processors) {
             visit(&Processor { logical_id, online, can_offline: logical_id != 0 });
@@ -168,7 +168,7 @@ impl Processors for Whole {
     }
 }
 
-impl Usage for Whole {
+impl Usage for Whole<'_> {
     fn processors(&mut self, visit: &mut dyn FnMut(&ProcessorTimes)) -> Result<(), Errno> {
         visit(&ProcessorTimes {
             logical_id: 0,
@@ -192,7 +192,7 @@ impl Usage for Whole {
     }
 }
 
-impl Memory for Whole {
+impl Memory for Whole<'_> {
     fn block_bytes(&mut self) -> Result<u64, Errno> {
         Ok(128 << 20)
     }
@@ -213,7 +213,7 @@ impl Memory for Whole {
     }
 }
 
-impl Suspend for Whole {
+impl Suspend for Whole<'_> {
     fn supports(&mut self, _mode: SuspendMode) -> bool {
         true
     }
@@ -227,7 +227,7 @@ impl Suspend for Whole {
     }
 }
 
-impl Identity for Whole {
+impl Identity for Whole<'_> {
     fn host_name(&mut self) -> Result<&str, Errno> {
         Ok("lighthouse \"α\"")
     }
@@ -256,7 +256,7 @@ impl Identity for Whole {
     }
 }
 
-impl Disks for Whole {
+impl Disks for Whole<'_> {
     fn list(&mut self, visit: &mut dyn FnMut(&Disk<'_>)) -> Result<(), Errno> {
         let address = DiskAddress {
             bus_type: "virtio",
@@ -323,7 +323,7 @@ impl Disks for Whole {
     }
 }
 
-impl Devices for Whole {
+impl Devices for Whole<'_> {
     fn list(&mut self, visit: &mut dyn FnMut(&Device<'_>)) -> Result<(), Errno> {
         visit(&Device {
             driver_name: "virtio_console",
@@ -341,7 +341,7 @@ impl Devices for Whole {
     }
 }
 
-impl Passwords for Whole {
+impl Passwords for Whole<'_> {
     fn set(&mut self, user: &[u8], password: Password<'_>) -> Result<(), Errno> {
         match (user, password) {
             (b"root", Password::Plain(b"secret") | Password::Crypted(b"$6$x$y")) => Ok(()),
@@ -351,7 +351,7 @@ impl Passwords for Whole {
     }
 }
 
-impl AuthorizedKeys for Whole {
+impl AuthorizedKeys for Whole<'_> {
     fn list(&mut self, user: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<(), KeysError> {
         self.keys(user)?.iter().for_each(|key| visit(key));
         Ok(())
@@ -385,7 +385,7 @@ impl AuthorizedKeys for Whole {
     }
 }
 
-impl Whole {
+impl Whole<'_> {
     fn keys(&mut self, user: &[u8]) -> Result<&mut Vec<Vec<u8>>, KeysError> {
         self.keys.get_mut(user).ok_or(KeysError::NoSuchUser(Errno("Success")))
     }
@@ -416,7 +416,7 @@ const SET_LAMP: Command = Command {
     ..Command::new("acme-set-lamp", "1.0")
 };
 
-impl Board for Whole {
+impl Board for Whole<'_> {
     fn authorized_keys(&mut self) -> Option<&mut dyn AuthorizedKeys> {
         Some(self)
     }
