@@ -7,6 +7,7 @@
 
 #![allow(clippy::missing_errors_doc, reason = "an error is a failed test")]
 
+mod clients;
 mod corpus;
 mod disks;
 mod failure;
@@ -177,6 +178,7 @@ fn main() -> ExitCode {
         corpus::CASES,
         failure::CASES,
         trim::CASES,
+        clients::CASES,
         disks::CASES,
         identity::CASES,
         freeze::CASES,

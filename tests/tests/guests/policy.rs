@@ -35,9 +35,10 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("policy/both-lists", nothing)
         .only_where(once_an_image)
         .prepared(|launch| with(launch, "agent.allow=guest-ping agent.block=guest-info")),
-    Case::new("policy/not-ascii", nothing)
-        .only_where(once_an_image)
-        .prepared(|launch| with(launch, "agent.block=guest-ping,gu\u{eb}st-info")),
+    // What is no command's name is of no effect.
+    Case::new("policy/not-ascii", blocked).only_where(once_an_image).prepared(|launch| {
+        with(launch, "agent.block=guest-ping,gu\u{eb}st-info,,guest-get-time,nope")
+    }),
 ];
 
 const BLOCKED: [&str; 2] = ["guest-ping", "guest-get-time"];
