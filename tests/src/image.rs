@@ -57,6 +57,24 @@ impl Image {
     }
 }
 
+/// Builds the appliance with an application in it, which shows what one may offer; the path is that
+/// of the ELF. It has a target folder of its own, as it is the same program built in another way.
+///
+/// # Errors
+///
+/// It does not build; cargo has then said why.
+pub fn demonstration() -> Result<PathBuf> {
+    build_binary(&[
+        "--release",
+        "--package",
+        Image::Appliance.name(),
+        "--features",
+        "defmt,demonstration",
+        "--target-dir",
+        "target/demonstration",
+    ])
+}
+
 /// Builds the agent as a Linux process; the path is that of the program. It is linked statically: an
 /// appliance may have no libraries, nor a loader for them.
 ///

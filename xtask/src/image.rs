@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use lexopt::{Arg, Parser};
 use tests::elf::{Elf, Kind, Piece, Purpose};
-use tests::image::{Image, linux};
+use tests::image::{Image, demonstration, linux};
 
 use crate::{choice, unexpected};
 
@@ -15,6 +15,7 @@ use crate::{choice, unexpected};
 #[derive(Clone, Copy)]
 enum Board {
     Bare(Image),
+    Demonstration,
     Linux,
 }
 
@@ -37,15 +38,22 @@ impl Options {
     /// `None` when help was asked for.
     pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
         let mut options = Self { boards: Board::ALL.map(|(_, board)| board).to_vec(), out: None };
+        let mut demonstration = false;
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("board") => {
                     options.boards = vec![choice(&mut parser, "board", &Board::ALL)?];
                 }
+                Arg::Long("demonstration") => demonstration = true,
                 Arg::Long("out") => options.out = Some(parser.value()?.into()),
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(unexpected(other)),
             }
+        }
+        if demonstration {
+            let is_appliance = matches!(options.boards[..], [Board::Bare(Image::Appliance)]);
+            ensure!(is_appliance, "--demonstration goes with --board appliance");
+            options.boards = vec![Board::Demonstration];
         }
         Ok(Some(options))
     }
@@ -56,6 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for &board in &options.boards {
         let (name, built) = match board {
             Board::Bare(image) => (format!("tinyqga-{}.elf", image.name()), image.build()?),
+            Board::Demonstration => ("tinyqga-demonstration.elf".to_owned(), demonstration()?),
             Board::Linux => ("tinyqga-linux".to_owned(), linux()?),
         };
         let out = match &options.out {
@@ -68,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         println!("{}", path.display());
         let elf = Elf::read(&path)?;
         match board {
-            Board::Bare(_) => print_sizes(&elf),
+            Board::Bare(_) | Board::Demonstration => print_sizes(&elf),
             Board::Linux => print_row("= code and data", elf.code_and_data()),
         }
     }

@@ -32,6 +32,8 @@ cargo xtask COMMAND [OPTIONS]
   image        build images and print their sizes
     --board pc|uart|appliance|linux
                                only this one [all]
+    --demonstration            the appliance with an application in it, which adds a user,
+                               programs and a command of its own
     --out DIR                  where to write tinyqga-BOARD.elf, tinyqga-linux [target/images]
 
   test         run every test; installs QEMU where it is missing
