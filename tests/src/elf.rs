@@ -46,6 +46,8 @@ pub struct Symbol {
     pub name: String,
     /// The section that it lies in, if any.
     pub section: Option<String>,
+    /// Where it lies.
+    pub address: u64,
     /// Bytes; 0 for a mere label.
     pub size: u64,
 }
@@ -220,6 +222,7 @@ fn symbols(file: &File<'_>) -> Result<Vec<Symbol>> {
         symbols.push(Symbol {
             name: format!("{:#}", rustc_demangle::demangle(name)),
             section: section.and_then(|section| section.name().ok().map(str::to_owned)),
+            address: symbol.address(),
             size: symbol.size(),
         });
     }

@@ -12,8 +12,10 @@ mod handshake;
 mod identity;
 mod idle;
 mod input;
+mod memory;
 mod policy;
 mod power;
+mod processors;
 mod qga;
 mod time;
 
@@ -116,14 +118,17 @@ fn main() -> ExitCode {
         handshake::CASES,
         identity::CASES,
         input::CASES,
+        memory::CASES,
         policy::CASES,
         power::CASES,
+        processors::CASES,
         qga::CASES,
         time::CASES,
     ];
     let mut trials = Vec::new();
     // The one that waits longest goes first, so that the others run beside it.
     trials.push(Trial::test("idle", || verdict(idle::check(&Setup::all()))));
+    trials.push(Trial::test("processors/idle", || verdict(processors::idle())));
     for setup in Setup::all() {
         for case in tables.into_iter().flatten() {
             if (case.applies)(setup) {
