@@ -54,8 +54,9 @@ const STACK_BYTES: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024
 /// Bytes of the longest request: 64 KiB of a file's content as Proxmox VE and Ansible send it, in
 /// base64 with a line feed, as two characters, after every 76 of them; and the rest of the request.
 const REQUEST: usize = 96 * 1024;
-/// Twice the bytes of the longest result. What is read from files is not limited by it.
-const REPLY: usize = 16 * 1024;
+/// Twice the bytes of the longest result, which is that of guest-get-diskstats for 26 disks. What is
+/// read from files is not limited by it.
+const REPLY: usize = 32 * 1024;
 
 static BUFFERS: ConstStaticCell<Buffers<REQUEST, REPLY>> = ConstStaticCell::new(Buffers::new());
 

@@ -22,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("disks/several/pc", || several(Machine::Pc)),
     Case::new("disks/several/q35", || several(Machine::Q35)),
     Case::new("disks/several/microvm", || several(Machine::Microvm)),
+    Case::new("disks/as-many-as-letters", as_many_as_letters),
     Case::new("disks/discards-are-counted", discards),
     Case::new("disks/failures-are-not-counted", failures),
 ];
@@ -232,6 +233,25 @@ fn several(machine: Machine) -> Result<()> {
         );
         let mounts = list(client, "guest-get-fsinfo")?;
         ensure!(mounts.len() == 1 && mounts[0]["disk"][0]["dev"] == "/dev/vdb1", "{mounts:?}");
+        Ok(())
+    })
+}
+
+/// As many disks as have names, and one more.
+fn as_many_as_letters() -> Result<()> {
+    const DISKS: usize = 26;
+    let disk = Disk::blank(1)?;
+    let mut launch = Launch::image(Image::Appliance, Machine::Q35, Machine::Q35.usual_virtio())?;
+    for _ in 0..=DISKS {
+        launch = launch.drive(Drive::of(&disk).read_only());
+    }
+    with_guest(launch, |guest, client| {
+        let listed = list(client, "guest-get-disks")?;
+        ensure!(listed.len() == DISKS && listed[DISKS - 1]["name"] == "/dev/vdz", "{listed:?}");
+        let counted = list(client, "guest-get-diskstats")?;
+        ensure!(counted.len() == DISKS && counted[DISKS - 1]["name"] == "vdz", "{counted:?}");
+        let log = guest.log();
+        ensure!(log.contains("more disks than"), "the last one is not in the log:\n{log}");
         Ok(())
     })
 }
