@@ -75,12 +75,12 @@ impl Connection {
             return None;
         }
         let capacity = socket.recv_capacity();
-        let is_over = !socket.may_recv();
         // Nothing is taken out before all is there, so that it lies in one piece.
         let bytes = socket.peek(capacity).unwrap_or_default();
         let is_full = bytes.len() == capacity;
         let request = Request::parse(bytes).or(is_full.then_some(Request::TooLong));
-        if request.is_none() && is_over && socket.state() == State::CloseWait {
+        if request.is_none() && socket.state() == State::CloseWait {
+            // The rest will not come.
             socket.close();
         }
         request

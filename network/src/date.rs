@@ -50,3 +50,33 @@ impl fmt::Display for Date {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use heapless::String;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_http_wants_them() {
+        let cases = [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            // The example of RFC 9110.
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (1_798_761_599, "Thu, 31 Dec 2026 23:59:59 GMT"),
+            (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (END_S - 1, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ];
+        for (unix_s, expected) in cases {
+            let mut text = String::<40>::new();
+            fmt::write(&mut text, format_args!("{}", Date::new(unix_s).unwrap())).unwrap();
+            assert_eq!(text, expected);
+        }
+        assert!(Date::new(END_S).is_none());
+        assert!(Date::new(u64::MAX).is_none());
+    }
+}

@@ -33,6 +33,8 @@ pub(crate) const ADDRESSES: usize = 2 + PREFIXES;
 /// asked for already, within these bounds, so that the time doubles (RFC 2131, section 4.1).
 const DHCP_PATIENCE_MIN_MS: u64 = 2000;
 const DHCP_PATIENCE_MAX_MS: u64 = 64_000;
+/// How often what it has offered is asked for before the search begins again.
+const DHCP_REQUESTS: u16 = 3;
 
 /// The shortest sleep between two turns in which nothing moved, ms, whatever smoltcp says.
 const SLEEP_MIN_MS: u64 = 10;
@@ -246,7 +248,10 @@ impl<'m, N: Nic> Interface<'m, N> {
         let mut retries = dhcp.get_retry_config();
         retries.discover_timeout = Duration::from_millis(patience_ms);
         retries.initial_request_timeout = Duration::from_millis(DHCP_PATIENCE_MIN_MS);
+        retries.request_retries = DHCP_REQUESTS;
         dhcp.set_retry_config(retries);
+        // A server that has taken its offer back is asked again, but not at the speed of the network.
+        dhcp.set_ignore_naks(self.lease.is_none());
 
         let (now, mut moved) = (instant(now_ms), false);
         for _ in 0..TURN_SENDS {

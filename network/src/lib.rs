@@ -46,7 +46,7 @@
 //! reported (MLD, RFC 3810), IP packets that come in fragments are dropped, and there is no DNS and
 //! no DHCP for IPv6.
 
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod advertisement;

@@ -124,3 +124,66 @@ fn line<const BYTES: usize>(text: &mut String<BYTES>, line: fmt::Arguments<'_>) 
         text.truncate(before);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    use agent_core::InterfaceAddress;
+
+    use super::*;
+    use crate::interface::ADDRESSES;
+    use crate::network::INTERFACES_MAX;
+
+    /// A guest that tells as much as it may.
+    struct Talkative;
+
+    impl Guest for Talkative {
+        fn title(&self) -> &'static str {
+            "a guest with a name that is rather long, 1234.5678.9012"
+        }
+
+        fn unix_s(&mut self) -> Option<u64> {
+            Some(0)
+        }
+
+        fn lines(&mut self, line: &mut dyn FnMut(&str, fmt::Arguments<'_>)) {
+            for _ in 0..4 {
+                line("0123456789", format_args!("{:>87}", "."));
+            }
+        }
+    }
+
+    fn list(visit: &mut dyn FnMut(&agent_core::Interface<'_>)) {
+        let longest =
+            InterfaceAddress { address: Ipv6Addr::from_bits(u128::MAX).into(), prefix: 128 };
+        let mut addresses = [longest; ADDRESSES];
+        addresses[0] = InterfaceAddress { address: Ipv4Addr::BROADCAST.into(), prefix: 32 };
+        for _ in 0..INTERFACES_MAX {
+            visit(&agent_core::Interface {
+                name: "eth0",
+                hardware_address: Some([0xff; 6]),
+                addresses: &addresses,
+                statistics: None,
+            });
+        }
+    }
+
+    #[test]
+    fn the_longest_page_has_room() {
+        let answer = answer(Request::Page { is_head: false }, &mut Talkative, &list);
+        let (head, contents) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.len() + 4 <= ANSWER_BYTES - CONTENTS_BYTES, "{}", head.len());
+        assert_eq!(contents.lines().count(), 2 + 1 + 4 + INTERFACES_MAX * (1 + ADDRESSES));
+        assert!(head.contains(&*std::format!("Content-Length: {}", contents.len())));
+    }
+
+    #[test]
+    fn a_line_that_does_not_fit_is_left_out() {
+        let mut text = String::<10>::new();
+        line(&mut text, format_args!("{}", "1234567"));
+        line(&mut text, format_args!("{}{}", "89", "01"));
+        line(&mut text, format_args!("{}", "890"));
+        assert_eq!(text, "1234567890");
+    }
+}

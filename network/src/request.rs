@@ -113,3 +113,72 @@ impl<'b> Iterator for Lines<'b> {
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: Option<Request> = Some(Request::Page { is_head: false });
+    const NOT_FOUND: Option<Request> = Some(Request::NotFound { is_head: false });
+    const MALFORMED: Option<Request> = Some(Request::Malformed);
+
+    #[test]
+    fn heads_are_read() {
+        let cases: [(&[u8], Option<Request>); 41] = [
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", PAGE),
+            (b"GET / HTTP/1.0\r\n\r\n", PAGE),
+            (b"GET / HTTP/1.0\n\n", PAGE),
+            (b"\r\nGET / HTTP/1.0\r\n\r\n", PAGE),
+            (b"GET / HTTP/1.9\r\nhost:\r\n\r\n", PAGE),
+            (b"GET / HTTP/1.1\r\nAccept: */*\r\nHOST: a:80\r\n\r\nrest", PAGE),
+            (b"GET /?a=b HTTP/1.0\r\n\r\n", PAGE),
+            (b"GET http://a/ HTTP/1.0\r\n\r\n", PAGE),
+            (b"GET HTTP://a HTTP/1.0\r\n\r\n", PAGE),
+            (b"GET http://a?b HTTP/1.0\r\n\r\n", PAGE),
+            (b"HEAD / HTTP/1.0\r\n\r\n", Some(Request::Page { is_head: true })),
+            (b"GET /x HTTP/1.0\r\n\r\n", NOT_FOUND),
+            (b"GET // HTTP/1.0\r\n\r\n", NOT_FOUND),
+            (b"GET http://a/x HTTP/1.0\r\n\r\n", NOT_FOUND),
+            (b"POST /x HTTP/1.0\r\n\r\n", NOT_FOUND),
+            (b"HEAD /x HTTP/1.0\r\n\r\n", Some(Request::NotFound { is_head: true })),
+            (b"POST / HTTP/1.0\r\n\r\n", Some(Request::Method)),
+            (b"get / HTTP/1.0\r\n\r\n", Some(Request::Method)),
+            (b"OPTIONS * HTTP/1.0\r\n\r\n", Some(Request::Method)),
+            (b"GET / HTTP/2.0\r\n\r\n", Some(Request::Version)),
+            (b"GET / HTTP/0.9\r\n\r\n", Some(Request::Version)),
+            (b"GET / HTTP/1.1\r\n\r\n", MALFORMED),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", MALFORMED),
+            (b"GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n", MALFORMED),
+            (b"GET / HTTP/1.0\r\nno field\r\n\r\n", MALFORMED),
+            (b"GET / HTTP/1.0\r\n: nameless\r\n\r\n", MALFORMED),
+            (b"GET / HTTP/1.0\r\nHost : a\r\n\r\n", MALFORMED),
+            (b"GET /\r\n\r\n", MALFORMED),
+            (b"GET  / HTTP/1.0\r\n\r\n", MALFORMED),
+            (b"GET / HTTP/1.0 \r\n\r\n", MALFORMED),
+            (b"GET / HTTP/10\r\n\r\n", MALFORMED),
+            (b"GET / http/1.0\r\n\r\n", MALFORMED),
+            (b"GET ?a HTTP/1.0\r\n\r\n", MALFORMED),
+            (b" / HTTP/1.0\r\n\r\n", MALFORMED),
+            (b"\n\n\n", MALFORMED),
+            (b"\x16\x03\x01\0\xff\n\n", MALFORMED),
+            (b"", None),
+            (b"\r\n", None),
+            (b"GET / HTTP/1.0\r\n", None),
+            (b"GET / HTTP/1.0\r\nHost: a\r\n", None),
+            (b"GET / HTTP/1.0\r\n\r", None),
+        ];
+        for (bytes, expected) in cases {
+            let shown = core::str::from_utf8(bytes).unwrap_or("not text");
+            assert_eq!(Request::parse(bytes), expected, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_ends_where_it_ends() {
+        let whole = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n";
+        for len in 0..whole.len() {
+            assert_eq!(Request::parse(&whole[..len]), None, "{len}");
+        }
+        assert_eq!(Request::parse(whole), PAGE);
+    }
+}

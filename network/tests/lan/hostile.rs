@@ -1,0 +1,231 @@
+//! Frames of every kind, spoiled in every way: the guest must neither panic nor hang, and serve on.
+
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use fastrand::Rng;
+use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket};
+
+use crate::{GUEST, HOST, Lan};
+
+const MINE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+
+/// Addresses that mean something, or should not be there.
+const IPV4: [Ipv4Addr; 9] = [
+    MINE,
+    Ipv4Addr::new(10, 0, 2, 2),
+    Ipv4Addr::new(10, 0, 2, 255),
+    Ipv4Addr::new(192, 0, 2, 1),
+    Ipv4Addr::new(224, 0, 0, 1),
+    Ipv4Addr::new(240, 0, 0, 1),
+    Ipv4Addr::UNSPECIFIED,
+    Ipv4Addr::BROADCAST,
+    Ipv4Addr::LOCALHOST,
+];
+
+const IPV6: [Ipv6Addr; 8] = [
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfe12, 0x3456),
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2),
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff12, 0x3456),
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+    Ipv6Addr::UNSPECIFIED,
+    Ipv6Addr::LOCALHOST,
+    Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x0a00, 0x0202),
+];
+
+/// A frame that a parser goes into: right in its headers and checksums, and random in what they
+/// say.
+fn plausible(random: &mut Rng) -> Vec<u8> {
+    let to = [GUEST, [0xff; 6], [0x33, 0x33, 0, 0, 0, 1], HOST][random.usize(..4)];
+    let mut frame = [to, HOST].concat();
+    match random.u8(..4) {
+        0 => frame.extend(arp(random)),
+        1 => frame.extend(ipv4(random)),
+        _ => frame.extend(ipv6(random)),
+    }
+    // Some are spoiled further, which the checksums should tell.
+    match random.u8(..8) {
+        0 => frame.truncate(random.usize(..=frame.len())),
+        1 => {
+            let at = random.usize(..frame.len());
+            frame[at] ^= 1 << random.u8(..8);
+        }
+        2 => frame.extend(bytes(random, 40)),
+        _ => {}
+    }
+    frame.truncate(network::FRAME_BYTES);
+    frame
+}
+
+fn bytes(random: &mut Rng, most: usize) -> Vec<u8> {
+    let len = random.usize(..=most);
+    let telling = [0, 1, 2, 3, 4, 8, 64, 0x7f, 0xff];
+    let byte = || telling.get(random.usize(..12)).copied().unwrap_or_else(|| random.u8(..));
+    core::iter::repeat_with(byte).take(len).collect()
+}
+
+fn arp(random: &mut Rng) -> Vec<u8> {
+    let mut packet = vec![8, 6, 0, 1, 8, 0, 6, 4, 0, random.u8(..4)];
+    packet.extend(if random.bool() { HOST } else { [random.u8(..); 6] });
+    packet.extend(IPV4[random.usize(..IPV4.len())].octets());
+    packet.extend(GUEST);
+    packet.extend(IPV4[random.usize(..IPV4.len())].octets());
+    packet
+}
+
+fn ipv4(random: &mut Rng) -> Vec<u8> {
+    let source = IPV4[random.usize(..IPV4.len())];
+    let destination = if random.bool() { MINE } else { IPV4[random.usize(..IPV4.len())] };
+    let protocol = [1, 2, 6, 17, 41, 58, random.u8(..)][random.usize(..7)];
+    let payload = payload(random, protocol, &|kind, payload| match kind {
+        1 => Icmpv4Packet::new_unchecked(payload).fill_checksum(),
+        6 => TcpPacket::new_unchecked(payload).fill_checksum(&source.into(), &destination.into()),
+        17 => UdpPacket::new_unchecked(payload).fill_checksum(&source.into(), &destination.into()),
+        _ => {}
+    });
+    let options = 4 * random.usize(..3);
+    let mut packet = vec![0; 20 + options];
+    packet.extend(&payload);
+    let len = u16::try_from(packet.len()).unwrap();
+    let mut header = Ipv4Packet::new_unchecked(&mut packet[..]);
+    header.set_version(4);
+    header.set_header_len(u8::try_from(20 + options).unwrap());
+    header.set_total_len(if random.u8(..8) == 0 { random.u16(..) } else { len });
+    header.set_more_frags(random.u8(..8) == 0);
+    header.set_frag_offset(if random.u8(..8) == 0 { 8 * random.u16(..100) } else { 0 });
+    header.set_hop_limit(random.u8(..));
+    header.set_next_header(IpProtocol::from(protocol));
+    header.set_src_addr(source);
+    header.set_dst_addr(destination);
+    header.fill_checksum();
+    [&[8, 0][..], &packet].concat()
+}
+
+fn ipv6(random: &mut Rng) -> Vec<u8> {
+    let source = IPV6[random.usize(..IPV6.len())];
+    let destination = IPV6[random.usize(..IPV6.len())];
+    let protocol = [0, 6, 17, 43, 44, 58, 58, 58, random.u8(..)][random.usize(..9)];
+    let payload = payload(random, protocol, &|kind, payload| match kind {
+        6 => TcpPacket::new_unchecked(payload).fill_checksum(&source.into(), &destination.into()),
+        58 => Icmpv6Packet::new_unchecked(payload).fill_checksum(&source, &destination),
+        17 => UdpPacket::new_unchecked(payload).fill_checksum(&source.into(), &destination.into()),
+        _ => {}
+    });
+    let len = u16::try_from(payload.len()).unwrap();
+    let len = if random.u8(..8) == 0 { random.u16(..) } else { len };
+    let mut packet = vec![0x86, 0xdd, 0x60, 0, 0, 0];
+    packet.extend(len.to_be_bytes());
+    packet.extend([protocol, if random.bool() { 255 } else { random.u8(..) }]);
+    packet.extend(source.octets());
+    packet.extend(destination.octets());
+    packet.extend(payload);
+    packet
+}
+
+/// What a protocol carries, with the right checksum where it has one.
+fn payload(random: &mut Rng, protocol: u8, fill: &dyn Fn(u8, &mut [u8])) -> Vec<u8> {
+    let mut payload = bytes(random, 120);
+    match protocol {
+        6 => {
+            payload.resize(payload.len().max(20), 0);
+            payload[2..4].copy_from_slice(&[0, if random.bool() { 80 } else { random.u8(..) }]);
+            payload[12] = [0x50, 0x60, 0xf0, random.u8(..)][random.usize(..4)];
+            payload[13] = [2, 0x10, 0x11, 4, random.u8(..)][random.usize(..5)];
+            fill(6, &mut payload);
+        }
+        17 => {
+            payload.resize(payload.len().max(8), 0);
+            let len = u16::try_from(payload.len()).unwrap();
+            payload[..4].copy_from_slice(&[0, 67, 0, 68]);
+            payload[4..6].copy_from_slice(&len.to_be_bytes());
+            fill(17, &mut payload);
+        }
+        1 | 58 => {
+            payload.resize(payload.len().max(24), 0);
+            let kinds = [128, 129, 130, 131, 132, 133, 134, 134, 135, 136, 137, 143];
+            if protocol == 58 && random.u8(..8) > 0 {
+                payload[0] = kinds[random.usize(..kinds.len())];
+                payload[1] = 0;
+            }
+            fill(protocol, &mut payload);
+        }
+        _ => {}
+    }
+    payload
+}
+
+#[test]
+fn any_frame_is_survived() {
+    for seed in 0..60 {
+        let mut random = Rng::with_seed(seed);
+        let mut lan = Lan::leased();
+        for _ in 0..2000 {
+            let frame = plausible(&mut random);
+            lan.cable.deliver(frame);
+            if random.u8(..4) == 0 {
+                lan.now_ms += [0, 1, 100, 5000][random.usize(..4)];
+                lan.settle();
+            }
+        }
+        lan.settle();
+        // Everything it learned is over in the end, and it serves on.
+        lan.run_for(300 * 1000);
+        lan.network.interfaces_mut().for_each(network::Interface::renew);
+        lan.run_for(100);
+        assert_eq!(lan.addresses()[0], "10.0.2.15/24", "seed {seed}");
+    }
+}
+
+#[test]
+fn noise_is_survived() {
+    let mut random = Rng::with_seed(1);
+    let mut lan = Lan::leased();
+    for len in (0..=network::FRAME_BYTES).cycle().take(6000) {
+        let frame: Vec<u8> = core::iter::repeat_with(|| random.u8(..)).take(len).collect();
+        lan.cable.deliver(frame);
+        lan.settle();
+    }
+    assert_eq!(lan.addresses()[0], "10.0.2.15/24");
+}
+
+/// DHCP messages in every state of the client, with its transaction, and odd in all they say.
+#[test]
+fn any_dhcp_message_is_survived() {
+    for seed in 0..100 {
+        let mut random = Rng::with_seed(seed);
+        let mut lan = Lan::silent();
+        let mut server = crate::Server::default();
+        for _ in 0..200 {
+            lan.now_ms += [1, 100, 3000, 100_000][random.usize(..4)];
+            for frame in lan.settle() {
+                let Some(mut answer) = server.answer(&frame) else { continue };
+                // Behind the transaction and the client's address: options.
+                let options = 14 + 20 + 8 + 236 + 4;
+                if answer.len() < options {
+                    // Where the server is.
+                    lan.cable.deliver(answer);
+                    continue;
+                }
+                for _ in 0..random.usize(..4) {
+                    let at = random.usize(options..answer.len());
+                    answer[at] = bytes(&mut random, 1).first().copied().unwrap_or(random.u8(..));
+                }
+                // The offered address.
+                for byte in &mut answer[14 + 20 + 8 + 16..][..4] {
+                    if random.u8(..8) == 0 {
+                        *byte = [0, 0xe0, 0xff, random.u8(..)][random.usize(..4)];
+                    }
+                }
+                // Without a checksum it is right.
+                answer[14 + 20 + 6..14 + 20 + 8].fill(0);
+                lan.cable.deliver(answer);
+                let _ = lan.network.turn(&mut crate::Described, lan.now_ms);
+                let _ = (lan.addresses(), lan.routes());
+            }
+        }
+        lan.server = Some(crate::Server::default());
+        lan.network.interfaces_mut().for_each(network::Interface::renew);
+        lan.run_for(200_000);
+        assert_eq!(lan.addresses()[0], "10.0.2.15/24", "seed {seed}");
+    }
+}
