@@ -33,10 +33,12 @@ pub(super) fn read() -> Result<Vec<Found>, Errno> {
 }
 
 fn fact(address: Option<&SockaddrStorage>, netmask: Option<&SockaddrStorage>) -> Fact {
-    let Some(address) = address else { return Fact::Other };
+    // A link without an address of its own, such as a tunnel, has zeros for SIOCGIFHWADDR
+    // (netdevice(7)), and so for qemu-ga.
+    let Some(address) = address else { return Fact::Link([0; 6]) };
     if let Some(link) = address.as_link_addr() {
-        // Six bytes of whatever the link has, as SIOCGIFHWADDR gives them (netdevice(7)).
-        return link.addr().map_or(Fact::Other, Fact::Link);
+        // The first six bytes, of however many.
+        return Fact::Link(link.addr().unwrap_or_default());
     }
     let (address, mask) = if let Some(address) = address.as_sockaddr_in() {
         let mask = netmask.and_then(SockaddrStorage::as_sockaddr_in);
@@ -132,7 +134,7 @@ Inter-|   Receive                                                |  Transmit
         let mac = [2, 0xFC, 0, 0, 0, 1];
         let facts = [
             ("lo", Fact::Link([0; 6])),
-            ("tun0", Fact::Other),
+            ("tun0", fact(None, None)),
             ("eth0", Fact::Link(mac)),
             ("lo", ipv4([127, 0, 0, 1], [255, 0, 0, 0])),
             ("eth0", ipv4([192, 0, 2, 2], [255, 255, 255, 0])),
@@ -141,7 +143,7 @@ Inter-|   Receive                                                |  Transmit
             ("tun0", ipv4([10, 0, 0, 1], [0, 0, 0, 0])),
             ("eth0", ipv6("fe80::1", Some("ffff:ffff:ffff:ffff::"))),
             ("eth0", ipv6("2001:db8::1", None)),
-            ("eth0", fact(None, None)),
+            ("eth0", Fact::Other),
         ];
         let found = gather(facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)));
         let expected = |name: &str, hardware_address, addresses: &[_]| Found {
@@ -153,7 +155,7 @@ Inter-|   Receive                                                |  Transmit
             found,
             [
                 expected("lo", Some([0; 6]), &[address("127.0.0.1", 8)]),
-                expected("tun0", None, &[address("10.0.0.1", 0)]),
+                expected("tun0", Some([0; 6]), &[address("10.0.0.1", 0)]),
                 expected(
                     "eth0",
                     Some(mac),
