@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use lexopt::{Arg, Parser, ValueExt as _};
-use tests::conformance::{Comparison, Subject, read_corpus, recorded};
+use tests::conformance::{Comparison, Subject, queries, read_corpus, recorded};
 use tests::image::{Image, linux};
 use tests::machine::{Channel, Machine};
 use tests::qemu::Launch;
@@ -55,9 +55,11 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     install::qemu_ga()?;
     let entries = read_corpus(&options.corpus)?;
+    let queries = queries();
     let mut comparison = Comparison::new(subject(options.agent)?)?;
-    println!("playing {} recorded exchanges", entries.len());
+    println!("playing {} recorded exchanges and {} queries", entries.len(), queries.len());
     comparison.play_corpus(&entries)?;
+    comparison.play_corpus(&queries)?;
     if options.random > 0 {
         println!("playing {} inputs generated from seed {}", options.random, options.seed);
         comparison.play_random(options.random, options.seed)?;

@@ -15,6 +15,16 @@ use crate::deadline::Deadline;
 use crate::qemu::Guest;
 use crate::transcript::Transcript;
 
+/// The description of a system that QEMU's own test of guest-get-osinfo has, one way of quoting each.
+const OS_RELEASE: &[u8] = br#"ID=qemu-ga-test
+NAME=QEMU-GA
+PRETTY_NAME="QEMU Guest Agent test"
+VERSION="Test 1"
+VERSION_ID=1
+VARIANT="Unit test \"\'\$\`\\ and \\\\ etc."
+VARIANT_ID=unit-test
+"#;
+
 /// How long one agent may be played with.
 const LIFETIME: Duration = Duration::from_mins(10);
 
@@ -117,6 +127,11 @@ impl Subject {
         Ok(Self::Guest(Box::new(guest), Some(client)))
     }
 
+    /// Whether it answers for the machine that the real agent answers for.
+    pub fn is_on_this_machine(&self) -> bool {
+        !matches!(self, Self::Guest(..))
+    }
+
     /// Whether commands can be blocked for one exchange.
     pub fn has_block_list(&self) -> bool {
         !matches!(self, Self::Guest(..))
@@ -196,7 +211,7 @@ fn play_entry(client: &mut Client, entry: &Entry) -> Result<Vec<u8>> {
 fn linux(binary: &Path, blocked: &str, environment: &[(String, String)]) -> Result<Process> {
     let directory = directory()?;
     let mut command = Command::new(binary);
-    command.args(["--method", "unix-listen", "--block-rpcs", blocked]);
+    command.args(["--method", "unix-listen", "--exec", "--dry-run", "--block-rpcs", blocked]);
     command.arg("--path").arg(socket(&directory));
     Process::start(directory, &mut command, environment)
 }
@@ -223,6 +238,7 @@ fn directory() -> Result<TempDir> {
         ("empty", b""),
         ("big.bin", &big),
         ("abc", b"abcdefghijklmnopqrstuvwxyz"),
+        ("os-release", OS_RELEASE),
     ] {
         fs::write(directory.path().join(name), contents)?;
     }

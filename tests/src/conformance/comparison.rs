@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::agent::play;
+use super::masks::Masks;
 use super::{BLOCKED, Entry, Generator, Real, Subject};
 use crate::image::workspace;
 use crate::transcript::readable;
-
-/// The member of guest-get-fsinfo that changes while one looks.
-const USED_BYTES: &str = "\"used-bytes\": ";
 
 /// How many exchanges were compared, and how they went.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +28,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Comparison {
     subject: Subject,
-    offered: Vec<String>,
+    masks: Masks,
     not_offered: Vec<String>,
     listed: Listed,
     tally: Tally,
@@ -50,21 +47,13 @@ impl Comparison {
             let names = info.split("\"name\": \"").skip(1);
             names.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
         };
-        let ask = Entry {
-            name: "guest-info".into(),
-            group: String::new(),
-            chunks: vec![b"{\"execute\":\"guest-info\"}\n".to_vec()],
-            received: Vec::new(),
-            extra_block: Vec::new(),
-            environment: Vec::new(),
-        };
-        let offered = names(&subject.play(&ask).context("asking ours for its commands")?);
-        let mut not_offered = names(&Real::play(&ask).context("asking qemu-ga for its commands")?);
-        not_offered.retain(|name| !offered.contains(name));
+        let ask = Entry::query("guest-info", &[]);
+        let ours = names(&subject.play(&ask).context("asking ours for its commands")?);
+        let real = names(&Real::play(&ask).context("asking qemu-ga for its commands")?);
         Ok(Self {
+            masks: Masks::new(&real, &ours, subject.has_block_list()),
+            not_offered: real.into_iter().filter(|name| !ours.contains(name)).collect(),
             subject,
-            offered,
-            not_offered,
             listed: Listed::read()?,
             tally: Tally::default(),
             report: Vec::new(),
@@ -133,7 +122,10 @@ impl Comparison {
         let sent = String::from_utf8_lossy(&entry.sent()).into_owned();
         let names = |command: &str| sent.contains(&format!("{command}\""));
         if self.not_offered.iter().any(|command| names(command)) {
-            return Some("command still to come");
+            return Some("command not offered");
+        }
+        if entry.depends_on_machine && !self.subject.is_on_this_machine() {
+            return Some("answer depends on the machine");
         }
         let blocks = !entry.extra_block.is_empty() || BLOCKED.into_iter().any(names);
         if blocks && !self.subject.has_block_list() {
@@ -147,12 +139,13 @@ impl Comparison {
             Ok(ours) => ours,
             Err(error) => format!("(no answer: {error:#})").into_bytes(),
         };
-        let real = self.comparable(real);
-        let ours = self.comparable(&ours);
-        if real == ours {
+        let real = self.masks.apply(real);
+        let ours = self.masks.apply(&ours);
+        if real.is_followed_by(&ours) {
             self.tally.equal += 1;
             return;
         }
+        let (real, ours) = (real.text, ours.text);
         if self.listed.explains(name, &ours) {
             self.tally.listed += 1;
         } else {
@@ -173,61 +166,6 @@ impl Comparison {
             show(&ours)
         ));
     }
-
-    /// An answer without what differs from run to run or by nature: the time, the version, which
-    /// commands there are, how full the disk is.
-    fn comparable(&self, answer: &[u8]) -> Vec<u8> {
-        let mut lines = Vec::new();
-        for line in answer.split_inclusive(|&byte| byte == b'\n') {
-            let text = String::from_utf8_lossy(line);
-            if text.starts_with("{\"return\": {\"version\": \"") {
-                lines.extend(self.comparable_info(&text).into_bytes());
-            } else if let Some(rest) = after_time(&text) {
-                lines.extend(b"{\"return\": TIME");
-                lines.extend(rest.bytes());
-            } else if text.contains(USED_BYTES) {
-                let mut parts = text.split(USED_BYTES);
-                lines.extend(parts.next().unwrap_or_default().bytes());
-                for part in parts {
-                    lines.extend(USED_BYTES.bytes());
-                    lines.extend(part.trim_start_matches(|c: char| c.is_ascii_digit()).bytes());
-                }
-            } else {
-                lines.extend_from_slice(line);
-            }
-        }
-        lines
-    }
-
-    /// The list of guest-info, of the commands that both offer.
-    fn comparable_info(&self, info: &str) -> String {
-        let mut parts = info.split("{\"enabled\": ");
-        parts.next();
-        let mut kept =
-            String::from("{\"return\": {\"version\": VERSION, \"supported_commands\": [");
-        let mut tail = "";
-        for part in parts {
-            let (command, rest) = part.split_once('}').unwrap_or((part, ""));
-            tail = rest;
-            if self.offered.iter().any(|name| command.contains(&format!("\"{name}\""))) {
-                let enabled = command.split(',').next().unwrap_or_default();
-                let told = if self.subject.has_block_list() { enabled } else { "ENABLED" };
-                kept += &command.replacen(enabled, told, 1);
-                kept += "; ";
-            }
-        }
-        kept + tail
-    }
-}
-
-/// The rest of a reply after a time that is about now.
-fn after_time(reply: &str) -> Option<&str> {
-    const A_DAY: u128 = 86_400 * 1_000_000_000;
-    let number = reply.strip_prefix("{\"return\": ")?;
-    let end = number.find(|digit: char| !digit.is_ascii_digit())?;
-    let (digits, rest) = number.split_at(end);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
-    (digits.parse::<u128>().ok()?.abs_diff(now) < A_DAY).then_some(rest)
 }
 
 /// The differences that docs/differences.md owns up to.

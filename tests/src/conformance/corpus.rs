@@ -23,9 +23,30 @@ pub struct Entry {
     pub extra_block: Vec<String>,
     /// Environment variables of the agent.
     pub environment: Vec<(String, String)>,
+    /// Whether another machine answers something else.
+    pub depends_on_machine: bool,
 }
 
 impl Entry {
+    /// A request without arguments that asks for something of the machine, of an agent with this
+    /// environment; it was not recorded.
+    pub fn query(command: &str, environment: &[(&str, &str)]) -> Self {
+        let variables: Vec<_> =
+            environment.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+        Self {
+            name: format!("{command}{}", variables.concat()),
+            group: "query".into(),
+            chunks: vec![format!("{{\"execute\": \"{command}\"}}\n").into_bytes()],
+            received: Vec::new(),
+            extra_block: Vec::new(),
+            environment: environment
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            depends_on_machine: true,
+        }
+    }
+
     /// All that is sent, as one.
     pub fn sent(&self) -> Vec<u8> {
         self.chunks.concat()
@@ -35,6 +56,28 @@ impl Entry {
 /// The corpus of this repository.
 pub fn recorded() -> PathBuf {
     workspace().join("tests/corpus/qemu-ga-7.2.22.jsonl")
+}
+
+/// Queries that were not recorded: what disks there are, and times in zones of many kinds.
+pub fn queries() -> Vec<Entry> {
+    let zones = [
+        "",
+        ":Europe/Berlin",
+        "/usr/share/zoneinfo/Asia/Tokyo",
+        "<+0545>-5:45",
+        "Africa/Casablanca",
+        "America/New_York",
+        "CET-1CEST,M3.5.0,M10.5.0/3",
+        "EST5EDT",
+        "Etc/GMT+5",
+        "Europe/Dublin",
+        "nonsense",
+    ];
+    ["guest-get-disks", "guest-get-diskstats"]
+        .map(|command| Entry::query(command, &[]))
+        .into_iter()
+        .chain(zones.map(|zone| Entry::query("guest-get-timezone", &[("TZ", zone)])))
+        .collect()
 }
 
 /// Reads the corpus at `path`.
@@ -78,5 +121,8 @@ fn entry(line: &str) -> Result<Entry> {
             .flatten()
             .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
             .collect(),
+        depends_on_machine: value["note"]
+            .as_str()
+            .is_some_and(|note| note.starts_with("machine-dependent")),
     })
 }

@@ -4,6 +4,7 @@
 //! corpus       recorded exchanges with the real agent
 //! generate     inputs made at random from a seed
 //! agent        the agents: qemu-ga, boards/linux as a process, the pc image under QEMU
+//! masks        what of an answer can be compared
 //! comparison   plays, compares, tells known differences (docs/differences.md) from others
 //! ```
 //!
@@ -13,10 +14,11 @@ mod agent;
 mod comparison;
 mod corpus;
 mod generate;
+mod masks;
 
 pub use agent::{Process, Real, Subject};
 pub use comparison::{Comparison, Tally};
-pub use corpus::{Entry, read_corpus, recorded};
+pub use corpus::{Entry, queries, read_corpus, recorded};
 pub use generate::Generator;
 
 /// Commands that the corpus was recorded without, as they would change this machine.
