@@ -43,8 +43,9 @@ use crate::{
 /// Bytes of the longest request. Any request of a client of today fits; each further KiB costs
 /// one KiB of memory and nothing else.
 const REQUEST: usize = 256 * 1024;
-/// Twice the bytes of the longest result, but for what is read of a file: 300 file systems fit.
-const REPLY: usize = 128 * 1024;
+/// Twice the bytes of the longest result, but for what is read of a file: 7000 memory blocks fit, or
+/// 2000 routes. Memory that was never written to is not there.
+const REPLY: usize = 1024 * 1024;
 
 fn main() -> ExitCode {
     let options = match options::parse(lexopt::Parser::from_env()) {

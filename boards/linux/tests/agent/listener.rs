@@ -32,6 +32,15 @@ impl Agent {
         Self::start_command(command_in_earnest(), directory, path, arguments)
     }
 
+    /// One with these variables in its environment.
+    pub(crate) fn start_with(variables: &[(&str, &str)]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("agent.sock");
+        let mut command = command();
+        command.envs(variables.iter().copied());
+        Self::start_command(command, directory, path, &[])
+    }
+
     pub(crate) fn start_at(directory: TempDir, path: PathBuf, arguments: &[&str]) -> Self {
         Self::start_command(command(), directory, path, arguments)
     }

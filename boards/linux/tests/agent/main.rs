@@ -8,5 +8,6 @@ mod isa_serial;
 mod listener;
 mod process;
 mod programs;
+mod queries;
 mod unix_listen;
 mod users;
