@@ -9,6 +9,7 @@
 
 mod clients;
 mod corpus;
+mod demonstration;
 mod disks;
 mod failure;
 mod files;
@@ -25,7 +26,7 @@ use anyhow::{Context as _, Result};
 use libtest_mimic::{Arguments, Trial};
 use tests::client::Client;
 use tests::disk::{Disk, Drive, Format, are_tools_installed};
-use tests::image::Image;
+use tests::image::{self, Image};
 use tests::machine::{Channel, Machine};
 use tests::qemu::{self, EMULATOR, Guest, Launch};
 use tests::report::verdict;
@@ -164,7 +165,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
         // Before any test runs, so that none waits for the compiler.
-        if let Err(error) = Image::Appliance.build().context("building the appliance") {
+        let built = Image::Appliance.build().context("building the appliance");
+        let built =
+            built.and_then(|_| image::demonstration().context("building the demonstration"));
+        if let Err(error) = built {
             eprintln!("{error:#}");
             return ExitCode::FAILURE;
         }
@@ -182,6 +186,7 @@ fn main() -> ExitCode {
         disks::CASES,
         identity::CASES,
         freeze::CASES,
+        demonstration::CASES,
     ];
     for case in tables.into_iter().flatten() {
         trials.push(Trial::test(case.name, || Ok(verdict((case.check)())?)));

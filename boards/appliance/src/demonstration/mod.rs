@@ -10,6 +10,8 @@ use agent_core::{
     Vendor,
 };
 
+use static_cell::ConstStaticCell;
+
 use self::operator::Operator;
 use crate::application::Application;
 use crate::board::Appliance;
@@ -19,10 +21,12 @@ const RUNS: usize = 4;
 /// Bytes that are kept of each stream of a program.
 const OUTPUT: usize = 1024;
 
-/// The application.
+static OPERATOR: ConstStaticCell<Operator> = ConstStaticCell::new(Operator::new());
+
+/// The application. It is handed on from function to function, so what takes memory is elsewhere.
 pub(crate) struct Demonstration<'f> {
-    operator: Operator,
-    programs: Functions<'f, RUNS, OUTPUT>,
+    operator: &'f mut Operator,
+    programs: &'f mut dyn Programs,
 }
 
 /// Runs an appliance with the application in it.
@@ -30,20 +34,21 @@ pub(crate) fn with<R>(run: impl FnOnce(Demonstration<'_>) -> R) -> R {
     let (mut echo, mut streams) = (programs::echo, programs::streams);
     let mut table: [(&str, Function<'_>); 2] =
         [("/bin/echo", &mut echo), ("streams", &mut streams)];
-    run(Demonstration { operator: Operator::default(), programs: Functions::new(&mut table) })
+    let mut programs = Functions::<RUNS, OUTPUT>::new(&mut table);
+    run(Demonstration { operator: OPERATOR.take(), programs: &mut programs })
 }
 
 impl Application for Demonstration<'_> {
     fn authorized_keys(&mut self) -> Option<&mut dyn AuthorizedKeys> {
-        Some(&mut self.operator)
+        Some(self.operator)
     }
 
     fn passwords(&mut self) -> Option<&mut dyn Passwords> {
-        Some(&mut self.operator)
+        Some(self.operator)
     }
 
     fn programs(&mut self) -> Option<&mut dyn Programs> {
-        Some(&mut self.programs)
+        Some(self.programs)
     }
 
     fn vendor_commands<'m>(&self) -> &[Vendor<Appliance<'m, Self>>] {

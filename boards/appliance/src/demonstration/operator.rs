@@ -16,7 +16,6 @@ const KEY: usize = 1024;
 type Key = Vec<u8, KEY>;
 
 /// The operator of the appliance.
-#[derive(Default)]
 pub(super) struct Operator {
     /// None until one is set. It is kept as it is, and shown nowhere.
     password: Option<Vec<u8, PASSWORD>>,
@@ -24,6 +23,11 @@ pub(super) struct Operator {
 }
 
 impl Operator {
+    /// Without a password, and without keys.
+    pub(super) const fn new() -> Self {
+        Self { password: None, keys: Vec::new() }
+    }
+
     /// Whether this is the password of a user; `None` if there is no such user.
     pub(super) fn has_password(&self, user: &[u8], password: &[u8]) -> Option<bool> {
         (user == NAME).then(|| self.password.as_ref().is_some_and(|known| known == password))
