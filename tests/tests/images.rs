@@ -2,9 +2,9 @@
 
 #![allow(clippy::missing_errors_doc, reason = "an error is a failed test")]
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tests::elf::{Elf, Kind, Purpose};
-use tests::image::Image;
+use tests::image::{self, Image};
 
 /// Parts of the names that the compiler gives to what calls or makes an allocator.
 const ALLOCATOR: [&str; 9] = [
@@ -35,14 +35,18 @@ fn for_every_image(check: impl Fn(Image, &Elf) -> Result<()>) -> Result<()> {
 
 #[test]
 fn no_allocator_is_linked() -> Result<()> {
-    for_every_image(|_, elf| {
-        ensure!(elf.symbols.len() > 50, "only {} symbols: stripped?", elf.symbols.len());
-        let names = elf.symbols.iter().map(|symbol| symbol.name.as_str());
-        let found: Vec<&str> =
-            names.filter(|name| ALLOCATOR.iter().any(|part| name.contains(part))).collect();
-        ensure!(found.is_empty(), "the image holds {}", found.join(", "));
-        Ok(())
-    })
+    for_every_image(|_, elf| expect_no_allocator(elf))?;
+    let demonstration = Elf::read(&image::demonstration()?)?;
+    expect_no_allocator(&demonstration).context("demonstration")
+}
+
+fn expect_no_allocator(elf: &Elf) -> Result<()> {
+    ensure!(elf.symbols.len() > 50, "only {} symbols: stripped?", elf.symbols.len());
+    let names = elf.symbols.iter().map(|symbol| symbol.name.as_str());
+    let found: Vec<&str> =
+        names.filter(|name| ALLOCATOR.iter().any(|part| name.contains(part))).collect();
+    ensure!(found.is_empty(), "the image holds {}", found.join(", "));
+    Ok(())
 }
 
 #[test]
