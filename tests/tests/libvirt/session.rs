@@ -1,113 +1,39 @@
-//! The README's domain under a real libvirt, driven by virsh as an administrator does.
+//! An ordinary user's own libvirt, for as long as a test takes.
 //!
 //! libvirt's session daemon does not serve root, so a test that runs as root adds a user for the
 //! time it takes. Either way the daemon has runtime and configuration directories of its own.
 
-#![allow(clippy::missing_errors_doc, reason = "an error is a failed test")]
-
-use core::time::Duration;
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 use tests::deadline::Deadline;
-use tests::image::Image;
 use tests::readme;
 
-/// How long anything may take: libvirtd has to start and to ask QEMU what it can do.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-#[test]
-fn readme_domain_works() -> Result<()> {
-    let session = Session::open()?;
-    let kernel = session.home().join("tinyqga-pc.elf");
-    fs::copy(Image::Pc.build()?, &kernel)?;
-    let xml = readme::with_kernel(&readme::block("libvirt-domain")?, &kernel)?;
-    let domain = readme::domain_name(&xml)?.to_owned();
-    let file = session.home().join("domain.xml");
-    fs::write(&file, &xml)?;
-
-    session.virsh(&["define", &file.display().to_string()])?;
-    session.virsh(&["start", &domain])?;
-    let played = play(&session, &domain);
-    // A guest that is left over must not outlive its session.
-    let _ = session.virsh(&["destroy", &domain]);
-    session.virsh(&["undefine", &domain])?;
-    played.with_context(|| xml)
-}
-
-fn play(session: &Session, domain: &str) -> Result<()> {
-    let deadline = Deadline::within(PATIENCE);
-    deadline.await_some("the channel to become connected", || {
-        let xml = session.virsh(&["dumpxml", domain])?;
-        Ok(xml.contains("state='connected'").then_some(()))
-    })?;
-
-    let reply = session.virsh(&["qemu-agent-command", domain, r#"{"execute":"guest-ping"}"#])?;
-    ensure!(reply.trim() == r#"{"return":{}}"#, "guest-ping: {reply}");
-    let reply = session.virsh(&["qemu-agent-command", domain, r#"{"execute":"guest-info"}"#])?;
-    ensure!(reply.contains(r#""name":"guest-shutdown""#), "guest-info: {reply}");
-    let reply = session.try_virsh(&["qemu-agent-command", domain, r#"{"execute":"nope"}"#])?;
-    ensure!(reply.is_err_and(|text| text.contains("nope")), "an unknown command did not fail");
-
-    let ahead = |expected: i64| -> Result<()> {
-        let before = seconds_now()?;
-        let text = session.virsh(&["domtime", domain])?;
-        let time: i64 =
-            text.trim().strip_prefix("Time: ").with_context(|| text.clone())?.parse()?;
-        // Whole seconds on both sides.
-        ensure!(
-            (before + expected - 2..=seconds_now()? + expected + 2).contains(&time),
-            "domtime is {time}, expected about {}",
-            before + expected
-        );
-        Ok(())
-    };
-    ahead(0)?;
-    let hour = seconds_now()? + 3600;
-    session.virsh(&["domtime", domain, "--time", &hour.to_string()])?;
-    ahead(3600)?;
-    session.virsh(&["domtime", domain, "--sync"])?;
-    ahead(3600)?;
-    session.virsh(&["domtime", domain, "--now"])?;
-    ahead(0)?;
-
-    session.virsh(&["reboot", domain, "--mode", "agent"])?;
-    deadline.await_some("the agent after a reboot", || {
-        let ping = ["qemu-agent-command", domain, r#"{"execute":"guest-ping"}"#];
-        Ok(session.try_virsh(&ping)?.ok())
-    })?;
-    session.virsh(&["shutdown", domain, "--mode", "agent"])?;
-    deadline.await_some("the domain to shut off", || {
-        let state = session.virsh(&["domstate", domain, "--reason"])?;
-        Ok(state.contains("shut off (shutdown)").then_some(()))
-    })
-}
-
-fn seconds_now() -> Result<i64> {
-    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?)
-}
+use crate::PATIENCE;
 
 /// An ordinary user's own libvirt.
-struct Session {
+pub(crate) struct Session {
     directory: TempDir,
     /// The user that was added for it.
     user: Option<String>,
 }
 
 impl Session {
-    fn open() -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
+        static OPENED: AtomicU32 = AtomicU32::new(0);
         let directory = tempfile::Builder::new().prefix("tinyqga-").tempdir()?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
         let mut session = Self { directory, user: None };
         fs::create_dir(session.home())?;
         if geteuid().is_root() {
-            let user = format!("tinyqga{}", id());
+            let count = OPENED.fetch_add(1, Ordering::Relaxed);
+            let user = format!("tinyqga{}-{count}", id());
             let home = session.home().display().to_string();
             run(Command::new("useradd").args(["--no-create-home", "--home-dir", &home, &user]))?;
             session.user = Some(user.clone());
@@ -117,12 +43,29 @@ impl Session {
         Ok(session)
     }
 
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.directory.path().join("home")
     }
 
+    /// A domain, from its definition to its end: plays at it while it runs.
+    pub(crate) fn with_domain(
+        &self,
+        xml: &str,
+        play: impl FnOnce(&str) -> Result<()>,
+    ) -> Result<()> {
+        let domain = readme::domain_name(xml)?;
+        let file = self.home().join("domain.xml");
+        fs::write(&file, xml)?;
+        self.virsh(&["define", &file.display().to_string()])?;
+        let played = self.virsh(&["start", domain]).and_then(|_| play(domain));
+        // A guest that is left over must not outlive its session.
+        let _ = self.virsh(&["destroy", domain]);
+        self.virsh(&["undefine", domain])?;
+        played.with_context(|| xml.to_owned())
+    }
+
     /// What virsh prints; fails when virsh does.
-    fn virsh(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn virsh(&self, arguments: &[&str]) -> Result<String> {
         match self.try_virsh(arguments)? {
             Ok(text) => Ok(text),
             Err(text) => bail!("virsh {}: {text}", arguments.join(" ")),
@@ -130,7 +73,7 @@ impl Session {
     }
 
     /// What virsh prints, or its error text.
-    fn try_virsh(&self, arguments: &[&str]) -> Result<Result<String, String>> {
+    pub(crate) fn try_virsh(&self, arguments: &[&str]) -> Result<Result<String, String>> {
         let mut command = match &self.user {
             Some(user) => {
                 let mut command = Command::new("runuser");
