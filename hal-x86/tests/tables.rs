@@ -182,6 +182,7 @@ fn the_interrupt_controllers_of_each_machine() {
         assert_eq!(madt.local_apic(), Some(0xfee0_0000));
         assert!(madt.has_8259());
         assert_eq!(madt.io_apics().collect::<Vec<_>>(), expected);
+        assert_eq!(madt.processors().collect::<Vec<_>>(), [0]);
         assert_eq!(madt.isa(4), Gsi { number: 4, polarity: Polarity::ActiveHigh });
         assert_eq!(madt.isa(0).number, timer);
     }
@@ -216,6 +217,7 @@ fn look_at_everything(tables: &Tables<'_, Memory>) {
     }
     if let Ok(madt) = tables.madt() {
         assert!(madt.io_apics().count() < 100);
+        assert!(madt.processors().count() < 100);
         let _ = madt.local_apic();
         for irq in 0..16 {
             let _ = madt.isa(irq);
