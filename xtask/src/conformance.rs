@@ -15,6 +15,7 @@ use crate::{choice, install, unexpected};
 /// Which of ours is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Agent {
+    Appliance,
     Linux,
     Pc,
     PcUart,
@@ -31,7 +32,12 @@ pub(crate) struct Options {
 impl Options {
     /// `None` when help was asked for.
     pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
-        let agents = [("linux", Agent::Linux), ("pc", Agent::Pc), ("pc-uart", Agent::PcUart)];
+        let agents = [
+            ("appliance", Agent::Appliance),
+            ("linux", Agent::Linux),
+            ("pc", Agent::Pc),
+            ("pc-uart", Agent::PcUart),
+        ];
         let mut options = Self { agent: Agent::Linux, corpus: recorded(), random: 0, seed: 1 };
         while let Some(argument) = parser.next()? {
             match argument {
@@ -79,12 +85,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn subject(agent: Agent) -> Result<Subject> {
-    let channel = match agent {
+    let usual = Machine::Pc.usual_virtio();
+    let (image, channel) = match agent {
         Agent::Linux => return Ok(Subject::Linux(linux()?)),
-        Agent::Pc => Machine::Pc.usual_virtio(),
-        Agent::PcUart => Channel::Com1,
+        Agent::Appliance => (Image::Appliance, usual),
+        Agent::Pc => (Image::Pc, usual),
+        Agent::PcUart => (Image::Pc, Channel::Com1),
     };
     install::qemu()?;
-    let launch = Launch::image(Image::Pc, Machine::Pc, channel)?;
-    Subject::guest(launch.lifetime(core::time::Duration::from_hours(24)).start()?)
+    let launch = Launch::image(image, Machine::Pc, channel)?;
+    Subject::guest(launch.lifetime(core::time::Duration::from_hours(24)))
 }

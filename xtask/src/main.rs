@@ -41,7 +41,8 @@ cargo xtask COMMAND [OPTIONS]
     --libvirt                  also under a real libvirt, which it installs
 
   conformance  compare with the real qemu-ga, byte by byte; installs it where it is missing
-    --agent linux|pc|pc-uart   which of ours; pc and pc-uart under QEMU [linux]
+    --agent linux|appliance|pc|pc-uart
+                               which of ours; all but linux under QEMU [linux]
     --corpus FILE              recorded exchanges [tests/corpus/qemu-ga-7.2.22.jsonl]
     --random N                 that many generated inputs after the corpus [0]
     --seed S                   where generating starts [1]

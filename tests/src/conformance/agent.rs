@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{BLOCKED, BLOCKED_AT_RANDOM, Entry};
 use crate::client::{ANSWER, Client};
 use crate::deadline::Deadline;
-use crate::qemu::Guest;
+use crate::qemu::{Guest, Launch};
 use crate::transcript::Transcript;
 
 /// The description of a system that QEMU's own test of guest-get-osinfo has, one way of quoting each.
@@ -110,19 +110,21 @@ impl Real {
 pub enum Subject {
     /// `boards/linux`: the binary, a fresh process for each exchange.
     Linux(PathBuf),
-    /// The pc image in a guest, on one connection at a time: it keeps no state but its parser's.
+    /// An image in a guest, on one connection at a time: it keeps no state but its parser's.
     Guest(Box<Guest>, Option<Client>),
     /// The real agent once more, to test the comparison itself.
     Real,
 }
 
 impl Subject {
-    /// The pc image in a running guest.
+    /// An image in a guest that is started here, with the usual commands blocked.
     ///
     /// # Errors
     ///
-    /// Its agent does not answer.
-    pub fn guest(guest: Guest) -> Result<Self> {
+    /// It does not start, or its agent does not answer.
+    pub fn guest(launch: Launch) -> Result<Self> {
+        let blocked = format!("agent.block={}", BLOCKED.join(","));
+        let guest = launch.more_command_line(&blocked).start()?;
         let client = guest.connect_when_up()?;
         Ok(Self::Guest(Box::new(guest), Some(client)))
     }
@@ -132,8 +134,8 @@ impl Subject {
         !matches!(self, Self::Guest(..))
     }
 
-    /// Whether commands can be blocked for one exchange.
-    pub fn has_block_list(&self) -> bool {
+    /// Whether every exchange is played at an agent of its own, with its own block list and files.
+    pub fn is_fresh_each_time(&self) -> bool {
         !matches!(self, Self::Guest(..))
     }
 

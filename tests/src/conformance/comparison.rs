@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::agent::play;
 use super::masks::Masks;
-use super::{BLOCKED, Entry, Generator, Real, Subject};
+use super::{Entry, Generator, Real, Subject};
 use crate::image::workspace;
 use crate::transcript::readable;
 
@@ -51,7 +51,7 @@ impl Comparison {
         let ours = names(&subject.play(&ask).context("asking ours for its commands")?);
         let real = names(&Real::play(&ask).context("asking qemu-ga for its commands")?);
         Ok(Self {
-            masks: Masks::new(&real, &ours, subject.has_block_list()),
+            masks: Masks::new(&real, &ours),
             not_offered: real.into_iter().filter(|name| !ours.contains(name)).collect(),
             subject,
             listed: Listed::read()?,
@@ -127,9 +127,14 @@ impl Comparison {
         if entry.depends_on_machine && !self.subject.is_on_this_machine() {
             return Some("answer depends on the machine");
         }
-        let blocks = !entry.extra_block.is_empty() || BLOCKED.into_iter().any(names);
-        if blocks && !self.subject.has_block_list() {
-            return Some("needs a block list");
+        if self.subject.is_fresh_each_time() {
+            return None;
+        }
+        if !entry.extra_block.is_empty() {
+            return Some("needs a block list of its own");
+        }
+        if entry.group == "file" {
+            return Some("needs files of its own");
         }
         None
     }

@@ -53,7 +53,6 @@ const LISTED_ONLY: &str = "guest-get-devices";
 pub(super) struct Masks {
     /// Commands that both offer.
     common: Vec<String>,
-    has_block_list: bool,
     has_udev: bool,
 }
 
@@ -66,13 +65,11 @@ pub(super) struct Comparable {
 }
 
 impl Masks {
-    /// For agents that offer these commands; `has_block_list` is whether those that are blocked for
-    /// the one are for the other.
-    pub(super) fn new(real: &[String], ours: &[String], has_block_list: bool) -> Self {
+    /// For agents that offer these commands.
+    pub(super) fn new(real: &[String], ours: &[String]) -> Self {
         let is_common = |name: &&String| ours.contains(name) && *name != LISTED_ONLY;
         Self {
             common: real.iter().filter(is_common).cloned().collect(),
-            has_block_list,
             has_udev: Path::new("/run/udev/data").exists(),
         }
     }
@@ -109,9 +106,7 @@ impl Masks {
             let (command, rest) = part.split_once('}').unwrap_or((part, ""));
             tail = rest;
             if self.common.iter().any(|name| command.contains(&format!("\"{name}\""))) {
-                let enabled = command.split(',').next().unwrap_or_default();
-                let told = if self.has_block_list { enabled } else { "ENABLED" };
-                kept += &command.replacen(enabled, told, 1);
+                kept += command;
                 kept += "; ";
             }
         }
@@ -180,7 +175,7 @@ mod tests {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let real = names(&["guest-ping", "guest-get-devices", "guest-sync"]);
         let ours = names(&["guest-ping", "guest-get-devices", "guest-get-load"]);
-        Masks { has_udev, ..Masks::new(&real, &ours, true) }
+        Masks { has_udev, ..Masks::new(&real, &ours) }
     }
 
     fn check(real: &str, ours: &str, expected: bool) {
