@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tests::client::{ANSWER, BOOT, STRAY_SENTINEL};
+use tests::image::Image;
 use tests::qemu::{Guest, Launch};
 
 use crate::Case;
@@ -12,13 +13,19 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("libvirt", libvirt),
     Case::new("proxmox", proxmox),
     Case::new("sync-delimited", sync_delimited),
-    Case::new("commands", commands),
+    Case::new("commands", commands_of_uart).only_where(|setup| setup.image == Image::Uart),
+    Case::new("commands", commands_of_pc).only_where(|setup| setup.image == Image::Pc),
     Case::new("split", split),
     Case::new("reconnect", reconnect),
     Case::new("before-boot", before_boot)
         .only_where(|setup| setup.channel.is_virtio())
         .prepared(Launch::paused),
-    Case::new("two-mebibytes", commands).prepared(|launch| launch.memory_mib(2)),
+    Case::new("two-mebibytes", commands_of_uart)
+        .only_where(|setup| setup.image == Image::Uart)
+        .prepared(|launch| launch.memory_mib(2)),
+    Case::new("two-mebibytes", commands_of_pc)
+        .only_where(|setup| setup.image == Image::Pc)
+        .prepared(|launch| launch.memory_mib(2)),
 ];
 
 /// libvirt waits for the port to be opened by the guest, then syncs without a sentinel.
@@ -56,7 +63,7 @@ fn sync_delimited(guest: &mut Guest) -> Result<()> {
     client.expect(r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#)
 }
 
-/// What guest-info must list, in qemu-ga's order: name and success-response.
+/// What guest-info must list in every image, in qemu-ga's order: name and success-response.
 const COMMANDS: [(&str, bool); 7] = [
     ("guest-shutdown", false),
     ("guest-info", true),
@@ -67,8 +74,33 @@ const COMMANDS: [(&str, bool); 7] = [
     ("guest-sync-delimited", true),
 ];
 
-/// Every command, compared byte by byte.
-fn commands(guest: &mut Guest) -> Result<()> {
+/// What the pc image lists before these.
+const COMMANDS_OF_PC: [(&str, bool); 13] = [
+    ("guest-get-load", true),
+    ("guest-get-cpustats", true),
+    ("guest-get-devices", true),
+    ("guest-get-osinfo", true),
+    ("guest-get-timezone", true),
+    ("guest-get-users", true),
+    ("guest-get-host-name", true),
+    ("guest-get-memory-block-info", true),
+    ("guest-set-memory-blocks", true),
+    ("guest-get-memory-blocks", true),
+    ("guest-get-fsinfo", true),
+    ("guest-set-vcpus", true),
+    ("guest-get-vcpus", true),
+];
+
+fn commands_of_uart(guest: &mut Guest) -> Result<()> {
+    commands(guest, &COMMANDS)
+}
+
+fn commands_of_pc(guest: &mut Guest) -> Result<()> {
+    commands(guest, &[&COMMANDS_OF_PC[..], &COMMANDS].concat())
+}
+
+/// The commands that every image has and the list of all, compared byte by byte.
+fn commands(guest: &mut Guest, listed: &[(&str, bool)]) -> Result<()> {
     let mut client = guest.connect_when_up()?;
     for (request, reply) in [
         (r#"{"execute":"guest-sync","arguments":{"id":123456}}"#, r#"{"return": 123456}"#),
@@ -104,7 +136,7 @@ fn commands(guest: &mut Guest) -> Result<()> {
         parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok()),
         "the version `{version}` is not of the form 1.2.3"
     );
-    let listed: Vec<String> = COMMANDS
+    let listed: Vec<String> = listed
         .iter()
         .map(|(name, responds)| {
             format!("{{\"enabled\": true, \"name\": \"{name}\", \"success-response\": {responds}}}")
