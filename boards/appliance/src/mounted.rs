@@ -27,7 +27,8 @@ pub(crate) struct Mounted<'m> {
 }
 
 impl<'m> Mounted<'m> {
-    /// Mounts the first FAT volume that there is, and enters all disks in `disks`. To be called once.
+    /// Mounts the first FAT volume that there is, and enters all disks in `disks`. To be called
+    /// once.
     pub(crate) fn find(
         devices: &Devices<'m, 'm>,
         drivers: &mut Drivers,
@@ -54,8 +55,9 @@ impl<'m> Mounted<'m> {
             devices.wake(location, disk.transport());
             let mut known = Known { index, location, serial: disk.serial(), partition: None };
             if mounted.is_none() {
-                // SAFETY: `MEMORY` has given this memory away for good, and nothing else refers to it:
-                // if there was a volume over it before, mounting it has failed, and it is gone.
+                // SAFETY: `MEMORY` has given this memory away for good, and nothing else refers to
+                // it: if a volume over it was tried before, mounting that has failed, and it is
+                // gone.
                 let scratch = unsafe { &mut *scratch };
                 let label = Label { name: "", mountpoint: MOUNTPOINT, disk: None };
                 match Volume::mount(disk, scratch, label) {
