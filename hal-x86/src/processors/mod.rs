@@ -184,8 +184,11 @@ impl<S: Signals, C: Counter> Processors<S, C> {
         if member.state == State::Online {
             // It is asked first so that it is not in the midst of anything. Whether it answers or
             // not, it is reset.
-            let _ = self.request(index, true);
-            self.reset(index)?;
+            let has_stopped = self.request(index, true) == Ok(true);
+            let reset = self.reset(index);
+            if !has_stopped {
+                reset?;
+            }
             self.set_state(index, State::Offline);
         }
         Ok(())

@@ -17,6 +17,7 @@ mod freeze;
 mod identity;
 mod idle;
 mod power_cut;
+mod processors;
 mod transfer;
 mod trim;
 
@@ -192,8 +193,13 @@ fn main() -> ExitCode {
         trials.push(Trial::test(case.name, || Ok(verdict((case.check)())?)));
     }
     for setup in Setup::ALL {
-        let tables =
-            [files::EVERYWHERE, freeze::EVERYWHERE, disks::EVERYWHERE, identity::EVERYWHERE];
+        let tables = [
+            files::EVERYWHERE,
+            freeze::EVERYWHERE,
+            disks::EVERYWHERE,
+            identity::EVERYWHERE,
+            processors::EVERYWHERE,
+        ];
         for case in tables.into_iter().flatten() {
             let name = format!("{}/{}", setup.name, case.name);
             trials.push(Trial::test(name, move || {
