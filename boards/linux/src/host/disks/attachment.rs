@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use agent_core::{DiskAddress, PciAddress};
+use rustix::io::Errno;
 
 use crate::host::kernel_files::read;
 
@@ -93,23 +94,30 @@ impl Sysfs {
     fn disk(&self, path: &Path) -> Option<Attachment> {
         let mut disk = Attachment { dev: device_node(path), ..Attachment::default() };
         let is_known = attach(&mut disk, path).is_some();
-        disk.serial = self.serial(path).filter(|serial| !serial.is_empty());
+        let serial = match self.udev_serial(path) {
+            Err(Errno::NOENT) if disk.bus_type == Some("virtio") => virtio_serial(path),
+            serial => serial.unwrap_or_default(),
+        };
+        disk.serial = serial.filter(|serial| !serial.is_empty());
         (is_known || disk.dev.is_some() || disk.serial.is_some()).then_some(disk)
     }
 
-    /// What udev takes for a disk's serial number. Where no udev runs, the kernel has that of a
-    /// virtio disk, which udev would take.
-    fn serial(&self, path: &Path) -> Option<String> {
-        let uevent = read(&path.join("uevent")).ok()?;
-        let (major, minor) = (line_behind(&uevent, "MAJOR=")?, line_behind(&uevent, "MINOR=")?);
-        if let Ok(found_out) = read(&self.udev.join(format!("b{major}:{minor}"))) {
-            return line_behind(&found_out, "E:ID_SERIAL=").map(str::to_owned);
-        }
-        // A partition lies in the directory of its disk.
-        let mut directories = [Some(path), path.parent()].into_iter().flatten();
-        let serial = directories.find_map(|directory| read(&directory.join("serial")).ok())?;
-        Some(serial.trim_end().to_owned())
+    /// What udev takes for a disk's serial number; `ENOENT` where it knows nothing of the disk.
+    fn udev_serial(&self, path: &Path) -> Result<Option<String>, Errno> {
+        let uevent = read(&path.join("uevent"))?;
+        let number = |key| line_behind(&uevent, key).ok_or(Errno::BADMSG);
+        let (major, minor) = (number("MAJOR=")?, number("MINOR=")?);
+        let found_out = read(&self.udev.join(format!("b{major}:{minor}")))?;
+        Ok(line_behind(&found_out, "E:ID_SERIAL=").map(str::to_owned))
     }
+}
+
+/// The serial number of a virtio disk, which is what udev would take.
+fn virtio_serial(path: &Path) -> Option<String> {
+    // A partition lies in the directory of its disk.
+    let mut directories = [Some(path), path.parent()].into_iter().flatten();
+    let serial = directories.find_map(|directory| read(&directory.join("serial")).ok())?;
+    Some(serial.trim_end().to_owned())
 }
 
 /// The path of the device whose directory in sysfs `path` is.

@@ -182,6 +182,13 @@ fn what_the_kernel_knows_where_there_is_no_udev() {
     assert_eq!((serial(0), serial(1)), (Some("QM0001".into()), Some("QM0001".into())));
     fs::write(tree.path(disk).join("serial"), "\n").unwrap();
     assert_eq!(serial(0), None);
+
+    // udev makes another one of an NVMe disk's.
+    let disk = format!("{ROOT}/0000:00:04.0/nvme/nvme0/nvme0n1");
+    tree.driver(&format!("{ROOT}/0000:00:04.0"), "nvme").device("259:0", &disk);
+    fs::write(tree.path(&disk).parent().unwrap().join("serial"), "NV1\n").unwrap();
+    let found = sysfs.device(259, 0).1.pop().unwrap();
+    assert_eq!((found.bus_type, found.serial), (Some("nvme"), None));
 }
 
 #[test]
