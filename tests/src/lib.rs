@@ -14,6 +14,7 @@
 //! client    the agent's client: libvirt's and Proxmox's handshakes, raw bytes, deadlines
 //! files       files through the agent: opened, written, read, whole
 //! transcript  what went over the channel
+//! network   network devices, and the page of a guest over a forwarded port
 //! power_cuts  rounds of writing, killing, and looking at what is left
 //! conformance  the same bytes at the real qemu-ga and at ours
 //! readme    the README's snippets
@@ -35,6 +36,7 @@ pub mod files;
 pub mod guest_log;
 pub mod image;
 pub mod machine;
+pub mod network;
 pub mod power_cuts;
 pub mod qemu;
 pub mod qmp;

@@ -11,11 +11,13 @@ mod clients;
 mod corpus;
 mod demonstration;
 mod disks;
+mod enemy;
 mod failure;
 mod files;
 mod freeze;
 mod identity;
 mod idle;
+mod network;
 mod power_cut;
 mod processors;
 mod transfer;
@@ -179,6 +181,8 @@ fn main() -> ExitCode {
     let tables = [
         transfer::CASES,
         idle::CASES,
+        network::CASES,
+        enemy::CASES,
         power_cut::CASES,
         corpus::CASES,
         failure::CASES,
