@@ -1,6 +1,7 @@
 //! What an application adds to what an appliance can do for the agent
 
 use agent_core::{AuthorizedKeys, Passwords, Programs, Vendor};
+use machine::Nameplate;
 
 use crate::board::Appliance;
 
@@ -9,6 +10,11 @@ pub(crate) trait Application: Sized {
     /// Who may log in to it by SSH.
     fn authorized_keys(&mut self) -> Option<&mut dyn AuthorizedKeys> {
         None
+    }
+
+    /// What it says that the guest is; the kernel command line may say otherwise.
+    fn nameplate(&self) -> Nameplate<'static> {
+        Nameplate::image("appliance")
     }
 
     /// The passwords of its users.

@@ -33,7 +33,7 @@ mod storage;
 use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_x86::acpi::Tables;
-use machine::{FREEZE_TIMEOUT_MS, Machine, Nameplate, command_line, error, info, serve, warning};
+use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve, warning};
 use pc::{Devices, Drivers, Pc, Place, search};
 use static_cell::ConstStaticCell;
 
@@ -86,7 +86,7 @@ fn run(start: &StartInfo<'_>, memory: &Outside, application: impl Application) -
     search(&devices, &mut drivers, &mut place);
 
     let line = start.command_line();
-    let nameplate = command_line::identity(line, Nameplate::image("appliance"));
+    let nameplate = command_line::identity(line, application.nameplate());
     let pc = Pc::new(guest, nameplate, drivers, &machine, start);
     let timeout_ms = freeze_timeout_ms(start);
     let board = Appliance::new(application, pc, disks, storage, timeout_ms, network);

@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("demonstration/qga-guest-exec-separated", || check(guest_exec_separated)),
     Case::new("demonstration/qga-guest-exec-invalid", || check(guest_exec_invalid)),
     Case::new("demonstration/outcomes-are-kept", || check(outcomes_are_kept)),
+    Case::new("demonstration/identity", || check(identity)),
     Case::new("demonstration/passwords", || check(passwords)),
     Case::new("demonstration/authorized-keys", || check(authorized_keys)),
     Case::new("demonstration/keys-have-room", || check(keys_have_room)),
@@ -49,6 +50,18 @@ fn refused(client: &mut Client, command: &str, arguments: &Value, expected: &str
     let outcome = client.call(command, arguments)?;
     let error = outcome.err().with_context(|| format!("{command} {arguments} is no error"))?;
     ensure!(error.0 == expected, "{command} {arguments}: `{}`, not `{expected}`", error.0);
+    Ok(())
+}
+
+/// What the application says that the guest is, instead of what the image would.
+fn identity(client: &mut Client) -> Result<()> {
+    client.expect(
+        r#"{"execute":"guest-get-host-name"}"#,
+        r#"{"return": {"host-name": "demonstration"}}"#,
+    )?;
+    let os = client.call("guest-get-osinfo", &json!({})).granted()?;
+    ensure!(os["variant-id"] == "demonstration" && os["id"] == "tinyqga", "{os}");
+    ensure!(os["pretty-name"] == "a demonstration of tinyqga", "{os}");
     Ok(())
 }
 

@@ -6,10 +6,11 @@ mod operator;
 mod programs;
 
 use agent_core::{
-    AuthorizedKeys, Call, Command, Error, Field, Function, Functions, Passwords, Programs, Type,
-    Vendor,
+    AuthorizedKeys, Call, Command, Error, Field, Function, Functions, OsInfo, Passwords, Programs,
+    Type, Vendor,
 };
 
+use machine::Nameplate;
 use static_cell::ConstStaticCell;
 
 use self::operator::Operator;
@@ -41,6 +42,12 @@ pub(crate) fn with<R>(run: impl FnOnce(Demonstration<'_>) -> R) -> R {
 impl Application for Demonstration<'_> {
     fn authorized_keys(&mut self) -> Option<&mut dyn AuthorizedKeys> {
         Some(self.operator)
+    }
+
+    fn nameplate(&self) -> Nameplate<'static> {
+        let appliance = Nameplate::image("demonstration");
+        let os = OsInfo { pretty_name: Some("a demonstration of tinyqga"), ..appliance.os };
+        Nameplate { host_name: "demonstration", os, ..appliance }
     }
 
     fn passwords(&mut self) -> Option<&mut dyn Passwords> {
