@@ -119,9 +119,9 @@ pub(super) fn status<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> 
 /// Writes how a program has ended and what it has written, which can be longer than any buffer.
 fn write_end(reply: &mut ReplyWriter<'_>, pid: Pid, end: End, output: Kept, error: Kept) {
     let mut first = true;
-    let mut member = |key: &'static str, pieces: &[Piece]| {
-        let separator = if first { "" } else { ", " };
-        reply.then(&[Piece::Text(separator), Piece::Text(key)]);
+    let mut member = |text: &'static str, pieces: &[Piece]| {
+        let text = if first { text.get(", ".len()..).unwrap_or_default() } else { text };
+        reply.then(&[Piece::Text(text)]);
         reply.then(pieces);
         first = false;
     };
@@ -129,22 +129,26 @@ fn write_end(reply: &mut ReplyWriter<'_>, pid: Pid, end: End, output: Kept, erro
         [Piece::Output { pid, stream, count }, Piece::Text("\"")]
     };
     if let End::Exit(code) = end {
-        member("\"exitcode\": ", &[Piece::Integer(code)]);
+        member(", \"exitcode\": ", &[Piece::Integer(code)]);
     }
     if error.bytes > 0 {
-        member("\"err-data\": \"", &data(Stream::Error, error));
+        member(", \"err-data\": \"", &data(Stream::Error, error));
     }
     if output.bytes > 0 {
-        member("\"out-data\": \"", &data(Stream::Output, output));
+        member(", \"out-data\": \"", &data(Stream::Output, output));
     }
-    if error.truncated {
-        member("\"err-truncated\": true", &[]);
+    match error {
+        Kept { bytes: 0, .. } => {}
+        Kept { truncated: false, .. } => member(", \"err-truncated\": false", &[]),
+        Kept { truncated: true, .. } => member(", \"err-truncated\": true", &[]),
     }
     if let End::Signal(number) = end {
-        member("\"signal\": ", &[Piece::Integer(number)]);
+        member(", \"signal\": ", &[Piece::Integer(number)]);
     }
-    if output.truncated {
-        member("\"out-truncated\": true", &[]);
+    match output {
+        Kept { bytes: 0, .. } => {}
+        Kept { truncated: false, .. } => member(", \"out-truncated\": false", &[]),
+        Kept { truncated: true, .. } => member(", \"out-truncated\": true", &[]),
     }
-    member("\"exited\": true}", &[]);
+    member(", \"exited\": true}", &[]);
 }
