@@ -23,10 +23,12 @@ pub(crate) const INTERFACES: usize = 4;
 /// Pages of DMA memory that all of them take.
 pub(crate) const DMA_PAGES: usize = INTERFACES * net::dma_pages(RECEIVE, TRANSMIT);
 
+type Interfaces = network::Network<'static, Card, INTERFACES>;
+
 /// The guest's network.
 #[derive(Debug)]
 pub(crate) struct Network<'m> {
-    interfaces: network::Network<'static, Card, INTERFACES>,
+    interfaces: &'static mut Interfaces,
     machine: &'m Machine<'m>,
     moved: bool,
 }
@@ -38,8 +40,10 @@ impl<'m> Network<'m> {
             ConstStaticCell::new([const { Buffers::new() }; INTERFACES]);
         // They do not begin as zeros, and would be in the image's file.
         static SOCKETS: StaticCell<[Sockets<'static>; INTERFACES]> = StaticCell::new();
+        // They are large, and would be on the stack.
+        static FOUND: StaticCell<Interfaces> = StaticCell::new();
         let machine = devices.machine();
-        let mut found = Self { interfaces: network::Network::new(), machine, moved: true };
+        let interfaces = FOUND.init_with(Interfaces::new);
         let sockets = SOCKETS.init_with(|| [const { Sockets::new() }; INTERFACES]);
         let mut memory = sockets.iter_mut().zip(BUFFERS.take());
         devices.find(DeviceType::Network, &mut |location, transport| {
@@ -51,16 +55,16 @@ impl<'m> Network<'m> {
                         let seed = seed::seed(card.hardware_address());
                         let now_ms = machine.uptime_ms();
                         let interface = Interface::new(card, sockets, buffers, seed, now_ms);
-                        let name = found.interfaces.add(interface).unwrap_or_default();
+                        let name = interfaces.add(interface).unwrap_or_default();
                         info!("a network device: {=str}", name);
                     }
                 }
                 Ok(None) => warning!("a network device without an address is not used"),
                 Err(failure) => warning!("a network device: {}", failure),
             }
-            found.interfaces.is_full()
+            interfaces.is_full()
         });
-        found
+        Self { interfaces, machine, moved: true }
     }
 
     /// Looks after the devices, and lets their interrupts fall; then moves what there is to move.
@@ -88,7 +92,7 @@ impl<'m> Network<'m> {
 
     /// The capability.
     pub(crate) const fn capability(&mut self) -> &mut dyn agent_core::Network {
-        &mut self.interfaces
+        self.interfaces
     }
 }
 
