@@ -9,6 +9,7 @@ mod files;
 mod fuzz;
 mod image;
 mod install;
+mod network;
 mod run;
 mod soak;
 mod test;
@@ -22,7 +23,8 @@ const HELP: &str = "\
 cargo xtask COMMAND [OPTIONS]
 
   run          boot a guest in QEMU, play every command at its agent, shut it down
-    --board pc|appliance       the image; the appliance gets a disk, and files go in and out [pc]
+    --board pc|appliance       the image; the appliance gets a disk and a network, files go in
+                               and out, and its page is shown [pc]
     --machine pc|q35|microvm   the machine [pc]
     --channel virtio|uart      how the agent is reached [virtio]
     --memory M                 memory in MiB [8]

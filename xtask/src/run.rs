@@ -16,10 +16,11 @@ use tests::disk::{Disk, Drive};
 use tests::elf::{Elf, Kind};
 use tests::image::Image;
 use tests::machine::{Channel, Machine};
+use tests::network::Card;
 use tests::qemu::{Guest, Launch};
 use tests::readme;
 
-use crate::{choice, files, install, unexpected};
+use crate::{choice, files, install, network, unexpected};
 
 /// What was asked for.
 pub(crate) struct Options {
@@ -93,8 +94,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(disk) = &disk {
         launch = launch.drive(Drive::of(disk).discard());
     }
+    let card = (options.board == Image::Appliance).then(|| Card::user(1));
+    if let Some(card) = &card {
+        launch = launch.extra(card.arguments(options.machine));
+    }
     let mut guest = launch.start()?;
-    let played = play(&mut guest, disk.as_ref(), options);
+    let played = play(&mut guest, disk.as_ref(), card.as_ref(), options);
     if options.log || played.is_err() {
         print!("\nguest log\n{}", guest.log());
     }
@@ -102,7 +107,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn play(guest: &mut Guest, disk: Option<&Disk>, options: &Options) -> Result<()> {
+fn play(
+    guest: &mut Guest,
+    disk: Option<&Disk>,
+    card: Option<&Card>,
+    options: &Options,
+) -> Result<()> {
     let mut client = guest.connect()?;
     client.wait_until_up()?;
     println!("boot     {} from launching QEMU to the first reply", time(guest.started().elapsed()));
@@ -110,6 +120,9 @@ fn play(guest: &mut Guest, disk: Option<&Disk>, options: &Options) -> Result<()>
     transcript(&mut client)?;
     if let Some(disk) = disk {
         files::play(&mut client, disk)?;
+    }
+    if let Some(card) = card {
+        network::play(&mut client, guest, card)?;
     }
     drop(client);
     println!("\nas Proxmox: a connection for each command, sync and command in one write");
@@ -120,7 +133,7 @@ fn play(guest: &mut Guest, disk: Option<&Disk>, options: &Options) -> Result<()>
         show(command, started.elapsed(), &format!("0xFF sync, {command}"), &reply);
     }
     if options.stay {
-        return stay(guest, options);
+        return stay(guest, card, options);
     }
     shut_down(guest)
 }
@@ -167,7 +180,7 @@ fn shut_down(guest: &mut Guest) -> Result<()> {
 }
 
 /// Tells how to reach the guest, and waits until it is shut down or interrupted.
-fn stay(guest: &mut Guest, options: &Options) -> Result<()> {
+fn stay(guest: &mut Guest, card: Option<&Card>, options: &Options) -> Result<()> {
     let socket = guest.agent_socket();
     let directory = socket.parent().context("no directory")?;
     println!("\nthe guest stays up; its socket is {}", socket.display());
@@ -179,6 +192,9 @@ fn stay(guest: &mut Guest, options: &Options) -> Result<()> {
         "  echo '{{\"execute\":\"guest-shutdown\"}}' | socat -t1 - UNIX-CONNECT:{}",
         socket.display()
     );
+    if let Some(card) = card {
+        println!("\nits page:\n\n  curl {}", network::url(guest, card)?);
+    }
     if options.board == Image::Pc
         && let Ok(domain) = readme::block("libvirt-domain")
     {
@@ -210,7 +226,7 @@ pub(crate) fn show(name: &str, took: Duration, request: &str, reply: &str) {
 }
 
 /// A time with as many digits as are worth reading.
-fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     if time < Duration::from_millis(10) {
         format!("{} us", time.as_micros())
     } else {
