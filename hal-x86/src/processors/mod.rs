@@ -40,10 +40,11 @@ const INIT_MS: u64 = 10;
 /// Until a processor that has not answered is sent the second start-up interrupt, ms; 0.2 by the
 /// manual.
 const SECOND_MS: u64 = 1;
-/// Until a processor that has not answered is given up, ms: the host may be slow to let it run.
-const ANSWER_MS: u64 = 500;
+/// Until a processor that has not answered is given up, ms. A host with too much to do may let it
+/// wait for more than half a second.
+const ANSWER_MS: u64 = 2_000;
 /// Looks for an answer after which the wait ends, even if the counter stands still.
-const MAX_LOOKS: u32 = 1_000_000;
+const MAX_LOOKS: u32 = 10_000_000;
 
 /// What a processor has spent its time on, in ticks of the time-stamp counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,7 +159,7 @@ impl<S: Signals, C: Counter> Processors<S, C> {
         self.start(index, ANSWER_MS)
     }
 
-    /// Starts all the others, within half a second; those that do not answer stay off line. Returns
+    /// Starts all the others, within two seconds; those that do not answer stay off line. Returns
     /// how many processors are on line.
     pub fn bring_all_online(&mut self) -> usize {
         self.start_where(|_| true)
