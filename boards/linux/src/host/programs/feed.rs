@@ -56,7 +56,7 @@ impl Feed {
     }
 
     /// Writes nothing more.
-    pub(super) fn stop(&mut self) {
+    fn stop(&mut self) {
         *self = Self::default();
     }
 }

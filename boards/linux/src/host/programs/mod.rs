@@ -7,6 +7,7 @@ mod capture;
 mod feed;
 mod process;
 mod search;
+mod start;
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 

@@ -1,19 +1,19 @@
 //! One program: a child process, its pipes and its end.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitStatus};
 
-use agent_core::{Capture, End, Invocation, Pid, ProgramStatus, Stream};
+use agent_core::{End, Invocation, Pid, ProgramStatus, Stream};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{self, PidfdFlags, pidfd_open};
 
-use super::{capture::Captured, feed::Feed, search};
+use super::{
+    capture::Captured,
+    feed::Feed,
+    start::{Started, start},
+};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,27 +63,7 @@ impl Process {
         events: impl AsFd,
     ) -> Result<Self, Errno> {
         let input = program.input.as_mut().map(|input| Feed::collect(input));
-        let mut command = command(program)?;
-        let (output, error) = match program.capture {
-            Capture::None => (None, None),
-            Capture::Output => (Some(pipe_from(&mut command, Command::stdout)?), None),
-            Capture::Error => (None, Some(pipe_from(&mut command, Command::stderr)?)),
-            Capture::Separated => (
-                Some(pipe_from(&mut command, Command::stdout)?),
-                Some(pipe_from(&mut command, Command::stderr)?),
-            ),
-            Capture::Merged => {
-                let (reader, writer) = io::pipe().map_err(|error| errno(&error))?;
-                command.stdout(writer.try_clone().map_err(|error| errno(&error))?).stderr(writer);
-                (Some(reader.into()), None)
-            }
-        };
-        if input.is_some() {
-            command.stdin(Stdio::piped());
-        }
-        let mut child = command.spawn().map_err(|error| errno(&error))?;
-        // The pipes' other ends in this process go with it: only then there is an end to read.
-        drop(command);
+        let Started { mut child, output, error } = start(program)?;
         let stdin = child.stdin.take().map(OwnedFd::from);
         let mut process = Self {
             number,
@@ -141,9 +121,6 @@ impl Process {
         if let Ok(Some(status)) = self.child.try_wait() {
             self.end = Some(end(status));
             self.pidfd = None;
-            // Nobody reads it any more, but for the process's own children, and they got the pipe
-            // by accident.
-            self.input.stop();
         }
     }
 
@@ -171,35 +148,6 @@ impl Process {
     }
 }
 
-/// The command, all of its streams connected to nothing.
-fn command(program: &mut Invocation<'_, '_>) -> Result<Command, Errno> {
-    let mut command = Command::new(search::find(program.path)?);
-    command.arg0(OsStr::from_bytes(program.path));
-    command.args((&mut *program.arguments).map(OsStr::from_bytes));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if let Some(environment) = &mut program.environment {
-        let mut variables = BTreeMap::new();
-        for variable in &mut **environment {
-            let at = variable.iter().position(|byte| *byte == b'=').ok_or(Errno::INVAL)?;
-            let (name, value) = (&variable[..at], &variable[at + 1..]);
-            // The first one counts, as with getenv(3).
-            variables.entry(OsStr::from_bytes(name)).or_insert(OsStr::from_bytes(value));
-        }
-        command.env_clear().envs(variables);
-    }
-    Ok(command)
-}
-
-/// Connects a stream of a command to a new pipe, whose end to read is returned.
-fn pipe_from(
-    command: &mut Command,
-    connect: fn(&mut Command, Stdio) -> &mut Command,
-) -> Result<OwnedFd, Errno> {
-    let (reader, writer) = io::pipe().map_err(|error| errno(&error))?;
-    connect(command, writer.into());
-    Ok(reader.into())
-}
-
 fn end(status: ExitStatus) -> End {
     match (status.code(), status.signal()) {
         (Some(code), _) => End::Exit(code.into()),
@@ -207,9 +155,4 @@ fn end(status: ExitStatus) -> End {
         // wait(2) tells of nothing else without being asked to.
         (None, None) => End::Exit(status.into_raw().into()),
     }
-}
-
-/// What the kernel said; the standard library says by itself that a NUL is in a string.
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
 }

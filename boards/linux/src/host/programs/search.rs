@@ -1,26 +1,31 @@
 //! Which file a program's name means.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
-/// Where to look if there is no PATH: what GLib, and so qemu-ga, does then.
+/// Where to look if there is no PATH, nor one in the program's environment: what GLib, and so
+/// qemu-ga, does then.
 const DEFAULT: &str = "/bin:/usr/bin:.";
 
-/// Finds a program: a path if it has a slash, otherwise a name to be searched in the agent's PATH.
+/// Finds a program: a path if it has a slash, otherwise a name to be searched along `path`, or where
+/// that is not given, along the agent's PATH.
 ///
 /// # Errors
 ///
 /// As `execvp(3)`: [`Errno::ACCESS`] if there is one that must not be run, and no other.
-pub(super) fn find(program: &[u8]) -> Result<PathBuf, Errno> {
-    search(program, &env::var_os("PATH").unwrap_or_else(|| DEFAULT.into()))
+pub(super) fn find(program: &[u8], path: Option<&OsStr>) -> Result<PathBuf, Errno> {
+    match path {
+        Some(path) => search(program, path),
+        None => search(program, &env::var_os("PATH").unwrap_or_else(|| DEFAULT.into())),
+    }
 }
 
-fn search(program: &[u8], path: &OsString) -> Result<PathBuf, Errno> {
+fn search(program: &[u8], path: &OsStr) -> Result<PathBuf, Errno> {
     if program.is_empty() {
         return Err(Errno::NOENT);
     }
@@ -76,7 +81,7 @@ mod tests {
         check("/bin/nothing", Ok("/bin/nothing".into()));
         check("b/nothing", Ok("b/nothing".into()));
         // Where the tests run there is one.
-        let here = search(b"Cargo.toml", &OsString::from(""));
+        let here = search(b"Cargo.toml", OsStr::new(""));
         assert_eq!(here, Err(Errno::ACCESS));
     }
 }

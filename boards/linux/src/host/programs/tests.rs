@@ -2,15 +2,39 @@
 
 use core::time::Duration;
 use std::os::fd::AsRawFd as _;
+use std::process::Command;
 use std::time::Instant;
 
 use agent_core::{Capture, End, Kept};
 use rustix::event::{PollFd, PollFlags, poll};
+use tempfile::TempDir;
 
 use super::*;
 
 /// What no program here takes.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A file that may be run.
+struct Tool {
+    name: &'static str,
+    folder: TempDir,
+}
+
+impl Tool {
+    fn new(name: &'static str, text: &str) -> Self {
+        let tool = Self { name, folder: TempDir::new().unwrap() };
+        // Not written by this process: a child that another test starts meanwhile would have it open
+        // for a moment, and a file that is open to be written cannot be run.
+        let script = "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\"";
+        let made = Command::new("sh").args(["-c", script, &tool.path(), text]).status();
+        assert!(made.unwrap().success());
+        tool
+    }
+
+    fn path(&self) -> String {
+        self.folder.path().join(self.name).to_str().unwrap().to_owned()
+    }
+}
 
 struct Request<'r> {
     path: &'r str,
@@ -137,10 +161,16 @@ fn what_it_is_given() {
     let show =
         Request { path: "/usr/bin/env", arguments: &[], environment: variables, ..Request::NONE };
     check(&show, End::Exit(0), "A=1\nB=2=2\nC=\n", "");
-    // The program is searched where the agent's PATH says.
-    let empty = Some(&["PATH=/nowhere"][..]);
-    let search = Request { environment: empty, ..script(&["-c", "echo $PATH"]) };
-    check(&search, End::Exit(0), "/nowhere\n", "");
+    // The program is searched where its own PATH says, or else the agent's.
+    let tool = Tool::new("env", "echo $0 $1\n");
+    let own_path = format!("PATH={}", tool.folder.path().display());
+    let own = Some(&[own_path.as_str()][..]);
+    let search = Request { path: "env", environment: own, arguments: &["x"], ..Request::NONE };
+    // It has no interpreter, so that it is the shell's.
+    check(&search, End::Exit(0), &format!("{} x\n", tool.path()), "");
+    let none = Some(&["A=1"][..]);
+    let search = Request { path: "env", environment: none, ..Request::NONE };
+    check(&search, End::Exit(0), "A=1\n", "");
 }
 
 #[test]
@@ -164,6 +194,7 @@ fn what_cannot_be_started() {
         ("/bin", None, words(Errno::ACCESS)),
         ("/bin/true/x", None, Words::NOT_DIRECTORY),
         ("true", Some(&["A=1", "B"][..]), Words::INVALID_ARGUMENT),
+        ("true", Some(&["PATH=/nowhere"][..]), Words::NOT_FOUND),
         ("tr\0ue", None, Words::NOT_FOUND),
         ("/bin/tr\0ue", None, Words::INVALID_ARGUMENT),
     ] {
