@@ -87,7 +87,7 @@ fn guest_exec(client: &mut Client) -> Result<()> {
         expect_end(
             client,
             &json!({"path": "/bin/echo", "arg": arguments, "capture-output": true}),
-            &json!({"exited": true, "exitcode": 0, "out-data": text}),
+            &json!({"exited": true, "exitcode": 0, "out-data": text, "out-truncated": false}),
         )?;
     }
     let nothing = json!({"exited": true, "exitcode": 0});
@@ -98,12 +98,18 @@ fn guest_exec(client: &mut Client) -> Result<()> {
 fn guest_exec_separated(client: &mut Client) -> Result<()> {
     let out = "c3Rkb3V0CnN0ZG91dAo=";
     let err = "c3RkZXJyCnN0ZGVycgo=";
+    let both = json!({
+        "out-data": out,
+        "err-data": err,
+        "out-truncated": false,
+        "err-truncated": false,
+    });
     let merged = "c3Rkb3V0CnN0ZGVycgpzdGRvdXQKc3RkZXJyCg==";
     for (capture, expected) in [
-        ("separated", json!({"out-data": out, "err-data": err})),
-        ("merged", json!({"out-data": merged})),
-        ("stdout", json!({"out-data": out})),
-        ("stderr", json!({"err-data": err})),
+        ("separated", both),
+        ("merged", json!({"out-data": merged, "out-truncated": false})),
+        ("stdout", json!({"out-data": out, "out-truncated": false})),
+        ("stderr", json!({"err-data": err, "err-truncated": false})),
         ("none", json!({})),
     ] {
         let mut expected = expected;

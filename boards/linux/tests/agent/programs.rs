@@ -58,7 +58,7 @@ fn qga_guest_exec() {
     for path in ["/bin/echo", "echo"] {
         check(
             &json!({"path": path, "arg": ["-n", "\" test_str \""], "capture-output": true}),
-            &json!({"exited": true, "exitcode": 0, "out-data": "IiB0ZXN0X3N0ciAi"}),
+            &json!({"exited": true, "exitcode": 0, "out-data": "IiB0ZXN0X3N0ciAi", "out-truncated": false}),
         );
     }
 }
@@ -67,11 +67,17 @@ fn qga_guest_exec() {
 fn qga_guest_exec_separated() {
     let out = "c3Rkb3V0CnN0ZG91dAo=";
     let err = "c3RkZXJyCnN0ZGVycgo=";
+    let both = json!({
+        "out-data": out,
+        "err-data": err,
+        "out-truncated": false,
+        "err-truncated": false,
+    });
     for (capture, expected) in [
-        (json!("separated"), json!({"out-data": out, "err-data": err})),
-        (json!(true), json!({"out-data": out, "err-data": err})),
-        (json!("stdout"), json!({"out-data": out})),
-        (json!("stderr"), json!({"err-data": err})),
+        (json!("separated"), both.clone()),
+        (json!(true), both.clone()),
+        (json!("stdout"), json!({"out-data": out, "out-truncated": false})),
+        (json!("stderr"), json!({"err-data": err, "err-truncated": false})),
         (json!("none"), json!({})),
         (json!(false), json!({})),
     ] {
@@ -93,6 +99,7 @@ fn qga_guest_exec_merged() {
             "exited": true,
             "exitcode": 0,
             "out-data": "c3Rkb3V0CnN0ZGVycgpzdGRvdXQKc3RkZXJyCg==",
+            "out-truncated": false,
         }),
     );
 }
@@ -116,11 +123,11 @@ fn qga_guest_exec_invalid() {
 fn what_it_is_given_and_how_it_ends() {
     check(
         &json!({"path": "cat", "input-data": "aW5wdXQ=", "capture-output": true}),
-        &json!({"exited": true, "exitcode": 0, "out-data": "aW5wdXQ="}),
+        &json!({"exited": true, "exitcode": 0, "out-data": "aW5wdXQ=", "out-truncated": false}),
     );
     check(
         &json!({"path": "env", "env": ["A=1"], "capture-output": true}),
-        &json!({"exited": true, "exitcode": 0, "out-data": "QT0xCg=="}),
+        &json!({"exited": true, "exitcode": 0, "out-data": "QT0xCg==", "out-truncated": false}),
     );
     check(
         &json!({"path": "sh", "arg": ["-c", "kill -TERM $$"]}),
