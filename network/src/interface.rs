@@ -14,6 +14,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr
 use crate::advertisement::{self, Advertisement};
 use crate::autoconfiguration::{Autoconfiguration, PREFIXES};
 use crate::connection::{Buffer, Connection};
+use crate::membership::{self, Membership};
 use crate::request::Request;
 use crate::wire::{Nic, Wire};
 
@@ -90,6 +91,7 @@ pub struct Interface<'m, N> {
     is_up: bool,
     /// When the search for a DHCP server began.
     begun_ms: u64,
+    membership: Membership,
     /// The lease's address and router.
     lease: Option<(Ipv4Cidr, Option<Ipv4Addr>)>,
 }
@@ -129,6 +131,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             random: random_seed,
             is_up: false,
             begun_ms: now_ms,
+            membership: Membership::begin(now_ms),
             lease: None,
         }
     }
@@ -202,6 +205,7 @@ impl<'m, N: Nic> Interface<'m, N> {
         for _ in 0..TURN_FRAMES {
             let Some(frame) = self.wire.next() else { break };
             moved = true;
+            self.membership.heed(frame, self.autoconfiguration.link_local());
             if let Some(advertisement) = Advertisement::parse(frame) {
                 self.autoconfiguration.heed(&advertisement, now_ms);
                 is_advertised = true;
@@ -237,9 +241,14 @@ impl<'m, N: Nic> Interface<'m, N> {
         if !self.is_up {
             return false;
         }
+        let (hardware_address, source) =
+            (self.hardware_address(), self.autoconfiguration.link_local());
+        if let Some(occasion) = self.membership.due(now_ms) {
+            let frame = membership::report(hardware_address, source, occasion);
+            self.wire.nic.transmit(&frame);
+        }
         if self.autoconfiguration.solicits(now_ms) {
-            let source = self.autoconfiguration.link_local();
-            let frame = advertisement::solicitation(self.hardware_address(), source);
+            let frame = advertisement::solicitation(hardware_address, source);
             self.wire.nic.transmit(&frame);
         }
         let patience_ms =
@@ -275,7 +284,9 @@ impl<'m, N: Nic> Interface<'m, N> {
         }
         let stack = self.stack.poll_delay(instant(now_ms), &self.sockets);
         let others = self.connections.iter().filter_map(Connection::end_ms);
-        let others = others.chain(self.autoconfiguration.next_ms()).min();
+        let others =
+            others.chain(self.autoconfiguration.next_ms()).chain(self.membership.next_ms());
+        let others = others.min();
         let others = others.map(|next_ms| next_ms.saturating_sub(now_ms));
         let least = others.into_iter().chain(stack.map(|delay| delay.total_millis())).min()?;
         Some(least.max(SLEEP_MIN_MS))
@@ -291,6 +302,7 @@ impl<'m, N: Nic> Interface<'m, N> {
     fn begin(&mut self, now_ms: u64) {
         self.is_up = true;
         self.begun_ms = now_ms;
+        self.membership = Membership::begin(now_ms);
         // Another one each time, by the constant of Knuth's generator.
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         self.stack = new_stack(&mut self.wire, self.random, now_ms);
