@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use agent_core::{InterfaceAddress, InterfaceStatistics};
 use heapless::Vec;
+use smoltcp::config::{IFACE_MAX_ADDR_COUNT, IFACE_MAX_ROUTE_COUNT};
 use smoltcp::iface::{Config, Interface as Stack, PollResult, SocketHandle};
 use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::socket::{dhcpv4, tcp};
@@ -29,6 +30,11 @@ const TURN_SENDS: usize = 4;
 
 /// Addresses: DHCP's, the link-local one, and one for each prefix.
 pub(crate) const ADDRESSES: usize = 2 + PREFIXES;
+
+const _: () = assert!(
+    ADDRESSES <= IFACE_MAX_ADDR_COUNT && IFACE_MAX_ROUTE_COUNT >= 2,
+    "smoltcp has room for all addresses, and a default route of each kind of IP"
+);
 
 /// How long a DHCP server is given to answer before it is asked again, ms: as long as it has been
 /// asked for already, within these bounds, so that the time doubles (RFC 2131, section 4.1).
@@ -86,7 +92,7 @@ pub struct Interface<'m, N> {
     dhcp: SocketHandle,
     connections: [Connection; CONNECTIONS],
     autoconfiguration: Autoconfiguration,
-    /// Seeds of what nobody is to guess.
+    /// What the next seed comes from.
     random: u64,
     is_up: bool,
     /// When the search for a DHCP server began.
@@ -284,11 +290,10 @@ impl<'m, N: Nic> Interface<'m, N> {
         }
         let stack = self.stack.poll_delay(instant(now_ms), &self.sockets);
         let others = self.connections.iter().filter_map(Connection::end_ms);
-        let others =
-            others.chain(self.autoconfiguration.next_ms()).chain(self.membership.next_ms());
-        let others = others.min();
+        let next = [self.autoconfiguration.next_ms(), self.membership.next_ms()];
+        let others = others.chain(next.into_iter().flatten());
         let others = others.map(|next_ms| next_ms.saturating_sub(now_ms));
-        let least = others.into_iter().chain(stack.map(|delay| delay.total_millis())).min()?;
+        let least = others.chain(stack.map(|delay| delay.total_millis())).min()?;
         Some(least.max(SLEEP_MIN_MS))
     }
 
