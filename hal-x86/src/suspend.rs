@@ -26,6 +26,8 @@ const WAKE_STATUS: u16 = 1 << 15;
 /// A machine that can be suspended to RAM.
 #[derive(Debug)]
 pub struct Suspension {
+    ports: Hardware,
+    memory: IdentityMap,
     control: [Option<u16>; 2],
     status: [Option<u16>; 2],
     acpi_enable: Option<(u16, u8)>,
@@ -51,7 +53,12 @@ impl Suspension {
     /// How the machine is suspended, if its tables say all that it takes: the registers, the sleep
     /// type of S3, and the structure that tells the firmware the way back, which leads through
     /// `page`. Reduced hardware has another way back, and no machine of that kind has S3.
-    pub fn find<M: PhysicalMemory>(tables: &Tables<'_, M>, page: StartPage) -> Option<Self> {
+    pub fn find<M: PhysicalMemory>(
+        ports: Hardware,
+        memory: IdentityMap,
+        tables: &Tables<'_, M>,
+        page: StartPage,
+    ) -> Option<Self> {
         let fadt = tables.fadt().ok()?;
         let SleepRegisters::Pm1 { a, b, acpi_enable } = SleepRegisters::new(&fadt)? else {
             return None;
@@ -61,6 +68,8 @@ impl Suspension {
         let facs = tables.facs().ok()?;
         let is_apart = !facs.overlaps(StartPage::ADDRESS.into(), StartPage::BYTES.into());
         (status[0].is_some() && is_apart).then_some(Self {
+            ports,
+            memory,
             control: [Some(a), b],
             status,
             acpi_enable,
@@ -78,20 +87,18 @@ impl Suspension {
     ///
     /// # Safety
     ///
-    /// Interrupts are off, [`descriptors::install`] has been called, no other processor runs, and
-    /// no device has anything under way that writes to memory. After a sleep all of them have been
-    /// reset.
-    pub unsafe fn sleep(&self, ports: Hardware, memory: IdentityMap) -> Result<(), StillAwake> {
-        let sleep = Sleep { suspension: self, ports, memory };
-        // SAFETY: `fall_asleep` takes such a context. It comes back by returning, or by `woken`,
+    /// Interrupts are off and [`descriptors::install`] has been called. Whatever other processors
+    /// do may end at any instruction: after a sleep they have been reset, as all devices have.
+    pub unsafe fn sleep(&self) -> Result<(), StillAwake> {
+        // SAFETY: `fall_asleep` takes this reference. It comes back by returning, or by `woken`,
         // which is given the stack pointer that it was given.
-        let has_slept = unsafe { switch(fall_asleep, &raw const sleep) } != 0;
+        let has_slept = unsafe { switch(fall_asleep, self) } != 0;
         if has_slept {
             // SAFETY: the caller's promise; the processor's tables are those of the start page.
             unsafe { descriptors::reload() };
         }
         // Whoever wakes up without having been told the way back starts anew.
-        self.facs.set_waking_vector(&memory, 0);
+        self.facs.set_waking_vector(&self.memory, 0);
         if has_slept { Ok(()) } else { Err(StillAwake) }
     }
 
@@ -114,17 +121,8 @@ impl Suspension {
     }
 }
 
-/// What [`fall_asleep`] needs.
-struct Sleep<'s> {
-    suspension: &'s Suspension,
-    ports: Hardware,
-    memory: IdentityMap,
-}
-
 /// Prepares the way back to `stack_pointer`, and goes to sleep. It only returns where that failed.
-extern "sysv64" fn fall_asleep(stack_pointer: u64, sleep: *const Sleep<'_>) {
-    // SAFETY: `Suspension::sleep` hands over a reference of its own.
-    let Sleep { suspension, ports, memory } = unsafe { &*sleep };
+extern "sysv64" fn fall_asleep(stack_pointer: u64, suspension: &Suspension) {
     suspension.page.prepare(Start {
         entry: woken,
         argument: stack_pointer,
@@ -132,23 +130,23 @@ extern "sysv64" fn fall_asleep(stack_pointer: u64, sleep: *const Sleep<'_>) {
         // pointer 8 off a multiple of 16.
         stack_top: stack_pointer - 8,
     });
-    suspension.facs.set_waking_vector(memory, StartPage::ADDRESS);
+    suspension.facs.set_waking_vector(&suspension.memory, StartPage::ADDRESS);
     // Caches may lose their power; the memory does not.
     // SAFETY: writes the caches back, and changes nothing else.
     unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
-    suspension.enter(ports);
+    suspension.enter(&suspension.ports);
 }
 
 /// Saves what the System V ABI wants kept on the stack, and calls `function` with the stack pointer
-/// and `context`. Returns 0 when that returns, and 1 when [`woken`] goes on from that stack pointer.
+/// and `suspension`. Returns 0 when that returns, and 1 when [`woken`] goes on from that stack pointer.
 ///
 /// # Safety
 ///
-/// `function` may be called with `context`. After [`woken`] it must not go on.
+/// After [`woken`] `function` does not go on.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn switch(
-    function: extern "sysv64" fn(u64, *const Sleep<'_>),
-    context: *const Sleep<'_>,
+    function: extern "sysv64" fn(u64, &Suspension),
+    suspension: &Suspension,
 ) -> u64 {
     naked_asm!(
         "push rbx",
@@ -206,6 +204,10 @@ mod tests {
         facs.resize(64, 0);
         let memory = Machine::with_memory(vec![(0x7_0000, facs)]);
         Suspension {
+            // SAFETY: nothing is done with them.
+            ports: unsafe { Hardware::new() },
+            // SAFETY: nothing is mapped, so nothing has to be.
+            memory: unsafe { IdentityMap::new(0) },
             control: [Some(0x604), Some(0x704)],
             status: [Some(0x600), Some(0x700)],
             acpi_enable: Some((0xb2, 0xf1)),
@@ -248,18 +250,18 @@ mod tests {
     /// A machine that stays awake, and one that is woken.
     #[test]
     fn the_program_goes_on_where_it_was() {
-        extern "sysv64" fn stays_awake(_: u64, _: *const Sleep<'_>) {}
-        extern "sysv64" fn is_woken(stack_pointer: u64, _: *const Sleep<'_>) {
+        extern "sysv64" fn stays_awake(_: u64, _: &Suspension) {}
+        extern "sysv64" fn is_woken(stack_pointer: u64, _: &Suspension) {
             woken(stack_pointer)
         }
         for (function, expected) in [
-            (stays_awake as extern "sysv64" fn(u64, *const Sleep<'_>), 0),
+            (stays_awake as extern "sysv64" fn(u64, &Suspension), 0),
             (is_woken, 1),
             (stays_awake, 0),
         ] {
             let kept = [expected, 2, 3, 4, 5, 6, 7, 8].map(core::hint::black_box);
-            // SAFETY: neither looks at the context.
-            assert_eq!(unsafe { switch(function, core::ptr::null()) }, expected);
+            // SAFETY: none goes on after `woken`.
+            assert_eq!(unsafe { switch(function, &suspension()) }, expected);
             assert_eq!(kept, [expected, 2, 3, 4, 5, 6, 7, 8]);
         }
     }

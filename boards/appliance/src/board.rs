@@ -2,7 +2,7 @@
 
 use agent_core::{
     AuthorizedKeys, Board, Clock, Devices, Files, Filesystems, Identity, Memory, Passwords, Power,
-    Processors, Programs, ShutdownMode, Usage, Vendor,
+    Processors, Programs, ShutdownMode, Suspend, Usage, Vendor,
 };
 use machine::{Freezer, Served, Watchdog};
 use pc::Pc;
@@ -92,6 +92,10 @@ impl<A: Application> Board for Appliance<'_, A> {
         self.application.programs()
     }
 
+    fn suspend(&mut self) -> Option<&mut dyn Suspend> {
+        self.pc.suspend()
+    }
+
     fn usage(&mut self) -> Option<&mut dyn Usage> {
         self.pc.usage()
     }
@@ -104,6 +108,10 @@ impl<A: Application> Board for Appliance<'_, A> {
 impl<A: Application> Served for Appliance<'_, A> {
     fn requested_shutdown(&self) -> Option<ShutdownMode> {
         self.pc.requested_shutdown()
+    }
+
+    fn requested_suspend(&mut self) -> bool {
+        self.pc.requested_suspend()
     }
 
     fn attend(&mut self) {
@@ -126,6 +134,15 @@ impl<A: Application> Served for Appliance<'_, A> {
         let settled = self.storage.filesystems_mut().freeze(&mut |_| true);
         if settled.is_err() {
             machine::error!("what was written last may be lost: the disk has failed");
+        }
+    }
+
+    fn resume(&mut self) {
+        self.pc.resume();
+        let storage = self.storage.filesystems_mut();
+        storage.restart();
+        if storage.thaw().is_err() {
+            machine::error!("the file system stays frozen");
         }
     }
 

@@ -66,6 +66,13 @@ impl<'m> VirtioDisk<'m> {
         core::mem::replace(&mut self.has_waited, false)
     }
 
+    /// Starts the device anew.
+    pub(crate) fn restart(&mut self) {
+        if let Err(failure) = self.device.restart() {
+            error!("the disk: {}", failure);
+        }
+    }
+
     /// The disk's serial number; zeros after its end, and nothing else where it has none.
     pub(crate) fn serial(&mut self) -> [u8; SERIAL_BYTES] {
         self.call(Device::serial).unwrap_or_default()
@@ -112,9 +119,7 @@ impl<'m> VirtioDisk<'m> {
             }
             _ => {
                 error!("the disk: {}; it is started anew", failure);
-                if let Err(failure) = self.device.restart() {
-                    error!("the disk: {}", failure);
-                }
+                self.restart();
                 DiskError::Failed
             }
         })

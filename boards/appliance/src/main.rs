@@ -34,7 +34,7 @@ use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_x86::acpi::Tables;
 use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve, warning};
-use pc::{Devices, Drivers, Pc, Place, search};
+use pc::{Devices, Drivers, Pc, Place, Sleeper, search};
 use static_cell::ConstStaticCell;
 
 use crate::application::Application;
@@ -85,18 +85,19 @@ fn run(start: &StartInfo<'_>, memory: &Outside, application: impl Application) -
     let mut place = Place::<Dma>::new();
     search(&devices, &mut drivers, &mut place);
 
+    let sleeper = Sleeper::new(&machine, memory, tables.as_ref(), start);
     let line = start.command_line();
     let nameplate = command_line::identity(line, application.nameplate());
-    let pc = Pc::new(guest, nameplate, drivers, &machine, start);
+    let pc = Pc::new(guest, nameplate, drivers, &machine, start, sleeper.suspend_to_ram());
     let timeout_ms = freeze_timeout_ms(start);
     let board = Appliance::new(application, pc, disks, storage, timeout_ms, network);
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
 
     if let Some(port) = &mut place.port {
-        serve(port, &mut agent, &machine);
+        serve(port, &mut agent, &sleeper);
     }
     if let Some(line) = &mut place.line {
-        serve(line, &mut agent, &machine);
+        serve(line, &mut agent, &sleeper);
     }
     error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
     machine.rest()

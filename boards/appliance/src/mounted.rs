@@ -109,6 +109,11 @@ impl<'m> Mounted<'m> {
     pub(crate) fn has_waited(&mut self) -> bool {
         self.volume.disk_mut().has_waited()
     }
+
+    /// Starts the disk anew, which has been reset.
+    pub(crate) fn restart(&mut self) {
+        self.volume.disk_mut().restart();
+    }
 }
 
 impl Filesystems for Mounted<'_> {

@@ -73,6 +73,13 @@ impl<'m> Storage<'m> {
         }
     }
 
+    /// Starts the disk anew, where there is one.
+    pub(crate) fn restart(&mut self) {
+        if let Self::Disk(mounted) = self {
+            mounted.restart();
+        }
+    }
+
     fn filesystems(&mut self) -> &mut dyn Filesystems {
         match self {
             Self::Disk(filesystems) => filesystems,

@@ -8,6 +8,7 @@
 //!   usage        how busy they are
 //!   load         averages of that
 //! memory_blocks  the machine's memory
+//!   suspend      the machine asleep, and its capability
 //! identity       what the guest is called and what it runs
 //! serve          the main loop between a channel and the agent
 //!   line         the channel over a UART
@@ -34,6 +35,7 @@ mod machine;
 mod memory_blocks;
 mod processors;
 mod serve;
+mod suspend;
 mod usage;
 mod watchdog;
 
@@ -45,4 +47,5 @@ pub use machine::{Machine, fault, reset};
 pub use memory_blocks::MemoryBlocks;
 pub use processors::ProcessorSet;
 pub use serve::{Channel, Platform, Served, serve};
+pub use suspend::SuspendToRam;
 pub use watchdog::{FREEZE_TIMEOUT_MS, Look, Watchdog};

@@ -33,6 +33,16 @@ impl Channel for Line {
     fn close(&mut self) {
         // A line has no end to announce.
     }
+
+    fn rest(&mut self) {
+        self.0.park();
+    }
+
+    fn resume(&mut self) {
+        if let Err(failure) = self.0.restart() {
+            crate::error!("the UART: {}", failure);
+        }
+    }
 }
 
 impl ErrorType for Line {

@@ -3,7 +3,7 @@
 //! What a machine lacks is left out: without ACPI it cannot be switched off, without a CMOS clock
 //! or a timer there is no time. The agent then does not offer what needs it.
 
-use core::cell::OnceCell;
+use core::cell::{Cell, OnceCell};
 
 use agent_core::ShutdownMode;
 use hal_x86::acpi::{Gsi, Madt, Tables};
@@ -36,6 +36,8 @@ pub struct Machine<'m> {
     power: Power,
     ticks_per_ms: u64,
     activity: Activity,
+    /// Added to the counter's time: after a sleep the counter may be anywhere.
+    uptime_offset_ms: Cell<u64>,
     /// Measured when it is first needed; many an image never does.
     timer: OnceCell<Option<Timer>>,
 }
@@ -89,8 +91,17 @@ impl<'m> Machine<'m> {
         }
         let guest = Guest::new(clock, power.can_power_off());
         let ticks_per_ms = hz / 1000;
-        let (activity, timer) = (Activity::new(&Rdtsc), OnceCell::new());
-        (Self { ports, madt, interrupts, power, ticks_per_ms, activity, timer }, guest)
+        let machine = Self {
+            ports,
+            madt,
+            interrupts,
+            power,
+            ticks_per_ms,
+            activity: Activity::new(&Rdtsc),
+            uptime_offset_ms: Cell::new(0),
+            timer: OnceCell::new(),
+        };
+        (machine, guest)
     }
 
     /// Idles for good: there is nothing to serve.
@@ -127,6 +138,17 @@ impl<'m> Machine<'m> {
     /// No I/O APIC has it.
     pub fn wake_on(&self, gsi: Gsi) -> Result<(), InterruptError> {
         self.interrupts.enable(gsi)
+    }
+
+    /// The interrupt controllers.
+    pub(crate) const fn interrupts(&self) -> &Interrupts {
+        &self.interrupts
+    }
+
+    /// From now on the uptime goes on from `uptime_ms`.
+    pub(crate) fn set_uptime(&self, uptime_ms: u64) {
+        let counted_ms = Rdtsc.ticks() / self.ticks_per_ms;
+        self.uptime_offset_ms.set(uptime_ms.wrapping_sub(counted_ms));
     }
 
     /// The processors, to be started in `page`. A second call returns `None`.
@@ -171,7 +193,7 @@ impl Platform for Machine<'_> {
     }
 
     fn uptime_ms(&self) -> u64 {
-        Rdtsc.ticks() / self.ticks_per_ms
+        (Rdtsc.ticks() / self.ticks_per_ms).wrapping_add(self.uptime_offset_ms.get())
     }
 
     fn shut_down(&self, mode: ShutdownMode) -> ! {

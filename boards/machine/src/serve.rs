@@ -38,12 +38,34 @@ pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + Wri
     /// Tells the host that nobody listens any more, where the device can. A host that waits for the
     /// end of the guest then knows why its connection ends first.
     fn close(&mut self);
+
+    /// Makes the host keep what it would send from now on, and returns whether it does: before that
+    /// there may be more to read. What is written still leaves.
+    ///
+    /// # Errors
+    ///
+    /// The device does not work.
+    fn hush(&mut self) -> Result<bool, ErrorKind> {
+        Ok(true)
+    }
+
+    /// Prepares the device for its reset: it loses nothing then that the guest could still have.
+    /// Nothing is read or written until [`resume`](Self::resume).
+    fn rest(&mut self) {}
+
+    /// Goes on after the device has been reset, or might have been.
+    fn resume(&mut self);
 }
 
 /// What the loop asks of the board, beside what the agent does.
 pub trait Served: Board {
     /// The shutdown that was asked for and is still to be carried out.
     fn requested_shutdown(&self) -> Option<ShutdownMode>;
+
+    /// Whether a suspend was asked for since this was asked last.
+    fn requested_suspend(&mut self) -> bool {
+        false
+    }
 
     /// Lets the interrupts of the board's own devices fall, so that those which share a line with
     /// the channel do not hide its next one; and does a bounded amount of what the board has to do
@@ -63,8 +85,13 @@ pub trait Served: Board {
         None
     }
 
-    /// Puts what has been written where it survives the guest, before a shutdown.
+    /// Puts what has been written where it survives the guest, before a shutdown or a suspend. No
+    /// request comes before [`resume`](Self::resume).
     fn settle(&mut self) {}
+
+    /// Goes on after a suspend: every device of the board's own has been reset, or might have been,
+    /// and time has passed.
+    fn resume(&mut self) {}
 
     /// The watchdog over its file systems, where it has any to freeze.
     fn watchdog(&mut self) -> Option<&mut Watchdog> {
@@ -86,6 +113,10 @@ pub trait Platform {
 
     /// Carries a shutdown out.
     fn shut_down(&self, mode: ShutdownMode) -> !;
+
+    /// Carries a suspend out, and returns after the wake-up, or where it failed. To be overridden
+    /// where a board can be asked for one.
+    fn suspend(&self) {}
 }
 
 /// Serves the channel until the guest is shut down.
@@ -107,6 +138,10 @@ pub fn serve<C: Channel, B: Served>(
             channel.close();
             linger(platform);
             platform.shut_down(mode);
+        }
+        if agent.board_mut().requested_suspend() {
+            suspend(&mut pump, channel, agent, platform);
+            continue;
         }
         let watched_ms = watch(agent, platform);
         if moved || agent.board_mut().has_waited() {
@@ -152,6 +187,44 @@ fn watch<B: Served>(agent: &mut Agent<'_, B>, platform: &impl Platform) -> Optio
     }
 }
 
+/// Suspends the guest, and goes on when it has been woken.
+fn suspend<C: Channel, B: Served>(
+    pump: &mut Pump,
+    channel: &mut C,
+    agent: &mut Agent<'_, B>,
+    platform: &impl Platform,
+) {
+    drain(pump, channel, agent, platform);
+    hush(pump, channel, agent, platform);
+    agent.board_mut().settle();
+    channel.rest();
+    platform.suspend();
+    agent.board_mut().resume();
+    channel.resume();
+}
+
+/// Handles all that the host has sent until it keeps the rest, or gives up.
+fn hush<C: Channel, B: Served>(
+    pump: &mut Pump,
+    channel: &mut C,
+    agent: &mut Agent<'_, B>,
+    platform: &impl Platform,
+) {
+    let start_ms = platform.uptime_ms();
+    while platform.uptime_ms().saturating_sub(start_ms) < DRAIN_MS {
+        let is_quiet = turn(pump, channel, agent).and_then(|moved| {
+            // What came before the host has kept silent shows only now.
+            let is_hushed = channel.hush()?;
+            Ok(is_hushed && !moved && !channel.read_ready()? && channel.is_drained()?)
+        });
+        if is_quiet != Ok(false) && agent.pending().is_empty() {
+            return;
+        }
+        core::hint::spin_loop();
+    }
+    crate::warning!("the host does not keep silent");
+}
+
 /// Lets time pass, whatever the host does.
 fn linger(platform: &impl Platform) {
     let start_ms = platform.uptime_ms();
@@ -184,11 +257,12 @@ fn drain<C: Channel, B: Served>(
 mod tests {
     use core::cell::Cell;
 
-    use agent_core::{Buffers, Filesystems};
+    use agent_core::{Buffers, Filesystems, Suspend};
 
     use super::*;
     use crate::freezer::{Freezer, tests::Noting};
     use crate::guest::Guest;
+    use crate::suspend::SuspendToRam;
 
     /// A host's end: what it sends, how much of the answers it takes, and what it has taken.
     #[derive(Default)]
@@ -198,6 +272,9 @@ mod tests {
         taken: Vec<u8>,
         has_more: bool,
         in_flight: bool,
+        /// What it sends before it has heard that nobody listens.
+        late: Vec<u8>,
+        calls: Vec<&'static str>,
     }
 
     impl Channel for Host {
@@ -210,6 +287,21 @@ mod tests {
         }
 
         fn close(&mut self) {}
+
+        fn hush(&mut self) -> Result<bool, ErrorKind> {
+            self.calls.push("hush");
+            // What was under way when it was told arrives before it has heard.
+            self.sends.append(&mut self.late);
+            Ok(self.calls.iter().filter(|&&call| call == "hush").count() > 1)
+        }
+
+        fn rest(&mut self) {
+            self.calls.push("rest");
+        }
+
+        fn resume(&mut self) {
+            self.calls.push("resume");
+        }
     }
 
     impl ErrorType for Host {
@@ -270,6 +362,63 @@ mod tests {
         fn shut_down(&self, mode: ShutdownMode) -> ! {
             panic!("{mode:?}")
         }
+    }
+
+    /// A guest that can be suspended.
+    #[derive(Default)]
+    struct Sleepy(SuspendToRam, Vec<&'static str>);
+
+    impl Board for Sleepy {
+        fn suspend(&mut self) -> Option<&mut dyn Suspend> {
+            Some(&mut self.0)
+        }
+    }
+
+    impl Served for Sleepy {
+        fn requested_shutdown(&self) -> Option<ShutdownMode> {
+            None
+        }
+
+        fn requested_suspend(&mut self) -> bool {
+            self.0.take()
+        }
+
+        fn settle(&mut self) {
+            self.1.push("settle");
+        }
+
+        fn resume(&mut self) {
+            self.1.push("resume");
+        }
+    }
+
+    #[test]
+    fn a_suspend_waits_for_what_is_under_way() {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Sleepy::default(), &mut buffers);
+        let sends = [PING, b"{\"execute\": \"guest-suspend-ram\"}\n"].concat();
+        let mut host = Host { sends, takes: usize::MAX, late: PING.to_vec(), ..Host::default() };
+        let mut pump = Pump::new();
+        while turn(&mut pump, &mut host, &mut agent).unwrap() {}
+        assert!(agent.board_mut().requested_suspend());
+        let platform = Clockwork::default();
+        suspend(&mut pump, &mut host, &mut agent, &platform);
+        assert_eq!(host.taken, [PONG, PONG].concat());
+        assert_eq!(host.calls, ["hush", "hush", "hush", "rest", "resume"]);
+        assert_eq!(agent.board_mut().1, ["settle", "resume"]);
+        assert!(platform.uptime_ms() < 20, "{}", platform.uptime_ms());
+    }
+
+    #[test]
+    fn a_host_that_does_not_keep_silent_holds_a_suspend_up_for_a_bounded_time() {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Sleepy::default(), &mut buffers);
+        let mut host = Host { in_flight: true, ..Host::default() };
+        let platform = Clockwork::default();
+        suspend(&mut Pump::new(), &mut host, &mut agent, &platform);
+        assert_eq!(agent.board_mut().1, ["settle", "resume"]);
+        let duration_ms = platform.uptime_ms();
+        assert!((2 * DRAIN_MS..2 * DRAIN_MS + 20).contains(&duration_ms), "{duration_ms}");
     }
 
     const PING: &[u8] = b"{\"execute\": \"guest-ping\"}\n";

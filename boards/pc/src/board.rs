@@ -1,9 +1,9 @@
 //! What a PC can do for the agent
 
-use agent_core::{Board, Clock, Identity, Memory, Power, Processors, ShutdownMode, Usage};
+use agent_core::{Board, Clock, Identity, Memory, Power, Processors, ShutdownMode, Suspend, Usage};
 use boot::{MemoryKind, StartInfo};
 use hal_x86::real_mode::StartPage;
-use machine::{Guest, Machine, MemoryBlocks, Nameplate, ProcessorSet, Served};
+use machine::{Guest, Machine, MemoryBlocks, Nameplate, ProcessorSet, Served, SuspendToRam};
 
 use crate::drivers::Drivers;
 
@@ -15,20 +15,23 @@ pub struct Pc<'m> {
     drivers: Drivers,
     processors: Option<ProcessorSet<'m>>,
     memory: Option<MemoryBlocks>,
+    suspend: Option<SuspendToRam>,
 }
 
 impl<'m> Pc<'m> {
     /// A guest that calls itself what `nameplate` says, with the devices of `drivers`, the
-    /// processors of `machine` and the memory that `start` tells of.
+    /// processors of `machine` and the memory that `start` tells of. The machine can be suspended,
+    /// or not.
     pub fn new(
         guest: Guest,
         nameplate: Nameplate<'m>,
         drivers: Drivers,
         machine: &'m Machine<'m>,
         start: &StartInfo<'_>,
+        suspend: Option<SuspendToRam>,
     ) -> Self {
         let processors = ProcessorSet::start(machine, start_page(start));
-        Self { guest, nameplate, drivers, processors, memory: memory(start) }
+        Self { guest, nameplate, drivers, processors, memory: memory(start), suspend }
     }
 }
 
@@ -71,6 +74,10 @@ impl Board for Pc<'_> {
         self.processors.as_mut().map(|processors| processors as &mut dyn Processors)
     }
 
+    fn suspend(&mut self) -> Option<&mut dyn Suspend> {
+        self.suspend.as_mut().map(|suspend| suspend as &mut dyn Suspend)
+    }
+
     fn usage(&mut self) -> Option<&mut dyn Usage> {
         self.processors.as_mut().map(|processors| processors as &mut dyn Usage)
     }
@@ -81,9 +88,20 @@ impl Served for Pc<'_> {
         self.guest.requested_shutdown()
     }
 
+    fn requested_suspend(&mut self) -> bool {
+        self.suspend.as_mut().is_some_and(SuspendToRam::take)
+    }
+
     fn attend(&mut self) {
         if let Some(processors) = &mut self.processors {
             processors.attend();
+        }
+    }
+
+    fn resume(&mut self) {
+        self.guest.resume();
+        if let Some(processors) = &mut self.processors {
+            processors.resume();
         }
     }
 }

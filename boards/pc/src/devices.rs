@@ -156,7 +156,7 @@ impl<'s, 'm> Devices<'s, 'm> {
 }
 
 /// PCI configuration space, by the PC's two ports.
-struct Space(ConfigurationPorts);
+pub(crate) struct Space(pub(crate) ConfigurationPorts);
 
 impl pci::Configuration for Space {
     fn read_u32(&mut self, address: pci::Address, offset: u8) -> u32 {

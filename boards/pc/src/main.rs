@@ -11,7 +11,7 @@ use boot::{Outside, StartInfo};
 use hal_virtio::dma::{Memory, Pages, Pool};
 use hal_x86::acpi::Tables;
 use machine::{Machine, Nameplate, command_line, error, info, serve};
-use pc::{DMA_PAGES, Devices, Drivers, Pc, Place, search};
+use pc::{DMA_PAGES, Devices, Drivers, Pc, Place, Sleeper, search};
 use static_cell::ConstStaticCell;
 
 boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
@@ -52,15 +52,16 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let mut drivers = Drivers::new();
     search(&Devices::new(&machine, memory, tables.as_ref(), start), &mut drivers, &mut place);
 
+    let sleeper = Sleeper::new(&machine, memory, tables.as_ref(), start);
     let line = start.command_line();
     let nameplate = command_line::identity(line, Nameplate::image("pc"));
-    let board = Pc::new(guest, nameplate, drivers, &machine, start);
+    let board = Pc::new(guest, nameplate, drivers, &machine, start, sleeper.suspend_to_ram());
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
     if let Some(port) = &mut place.port {
-        serve(port, &mut agent, &machine);
+        serve(port, &mut agent, &sleeper);
     }
     if let Some(line) = &mut place.line {
-        serve(line, &mut agent, &machine);
+        serve(line, &mut agent, &sleeper);
     }
     error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
     machine.rest()

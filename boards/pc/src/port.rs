@@ -159,6 +159,19 @@ impl<M: Memory> Channel for AgentPort<M> {
             warning!("closing the port: {}", failure);
         }
     }
+
+    fn hush(&mut self) -> Result<bool, ErrorKind> {
+        let Some(id) = self.port else { return Ok(true) };
+        self.console.hush(id).map_err(|error| error.kind())
+    }
+
+    fn resume(&mut self) {
+        // The port is announced again.
+        self.port = None;
+        if let Err(failure) = self.console.restart() {
+            error!("the console: {}", failure);
+        }
+    }
 }
 
 impl<M: Memory> ErrorType for AgentPort<M> {

@@ -83,7 +83,6 @@ impl core::error::Error for OpenError {}
 mod register {
     pub(super) const ID: u8 = 0x00;
     pub(super) const COMMAND_STATUS: u8 = 0x04;
-    pub(super) const CLASS: u8 = 0x08;
     pub(super) const HEADER: u8 = 0x0C;
     pub(super) const BAR_0: u8 = 0x10;
     pub(super) const BRIDGE_BUSES: u8 = 0x18;

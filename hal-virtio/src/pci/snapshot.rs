@@ -11,10 +11,20 @@ use super::{Address, Configuration, Function, Walk, register};
 const DEVICE: &[u8] = &[0x0C, 0x10, 0x14, 0x18, 0x1C, 0x20, 0x24, 0x30, 0x3C];
 /// The same of a bridge, PCI-to-PCI Bridge 1.2 §3.2: the numbers of its buses, and its windows too.
 const BRIDGE: &[u8] = &[0x0C, 0x18, 0x10, 0x14, 0x1C, 0x20, 0x24, 0x28, 0x2C, 0x30, 0x38, 0x3C];
-/// Where Intel's bridges to ISA, PIIX and ICH, route PCI's interrupt lines.
-const ROUTES: &[u8] = &[0x60, 0x68];
+/// Registers of chipsets behind the header, by the ID of the function: where ACPI's fixed hardware lies and whether it
+/// answers, and where PCI's interrupt lines are routed to.
+const CHIPSETS: &[(u32, &[u8])] = &[
+    // PIIX3 and PIIX4, bridge to ISA: PIRQRC.
+    (0x7000_8086, &[0x60]),
+    (0x7110_8086, &[0x60]),
+    // PIIX4, power management: PMBA and PMREGMISC.
+    (0x7113_8086, &[0x40, 0x80]),
+    // ICH9, bridge to LPC: PMBASE, ACPI_CNTL, PIRQ_ROUT.
+    (0x2918_8086, &[0x40, 0x44, 0x60, 0x68]),
+];
 
 const VALUES: usize = 12;
+const CHIPSET_VALUES: usize = 4;
 
 /// Bits of these registers that are to be written: not the header's type, not the status of a bridge's other side,
 /// whose bits are cleared by writing ones.
@@ -53,9 +63,16 @@ struct Saved {
     command: u32,
     is_bridge: bool,
     values: [u32; VALUES],
-    routes: Option<[u32; ROUTES.len()]>,
+    chipset: [u32; CHIPSET_VALUES],
     /// The MSI-X capability and its first double word, which turns it on.
     msix: Option<(u8, u32)>,
+}
+
+impl<const FUNCTIONS: usize> Default for Snapshot<FUNCTIONS> {
+    /// Of no function.
+    fn default() -> Self {
+        Self { functions: [None; FUNCTIONS] }
+    }
 }
 
 impl<const FUNCTIONS: usize> Snapshot<FUNCTIONS> {
@@ -65,7 +82,7 @@ impl<const FUNCTIONS: usize> Snapshot<FUNCTIONS> {
     ///
     /// There are more than `FUNCTIONS`.
     pub fn take(configuration: &mut impl Configuration) -> Result<Self, TooMany> {
-        let mut snapshot = Self { functions: [None; FUNCTIONS] };
+        let mut snapshot = Self::default();
         let mut slots = snapshot.functions.iter_mut();
         let mut walk = Walk::new();
         while let Some(function) = walk.next(configuration) {
@@ -93,9 +110,11 @@ impl Saved {
         for (value, &offset) in values.iter_mut().zip(registers(is_bridge)) {
             *value = space.read(offset) & written(offset, is_bridge);
         }
-        let [_, _, subclass, class] = space.read(register::CLASS).to_le_bytes();
-        let routes_lines = function.vendor == 0x8086 && (class, subclass) == (0x06, 0x01);
-        let routes = routes_lines.then(|| [ROUTES[0], ROUTES[1]].map(|offset| space.read(offset)));
+        let id = space.read(register::ID);
+        let mut chipset = [0; CHIPSET_VALUES];
+        for (value, &offset) in chipset.iter_mut().zip(chipset_registers(id)) {
+            *value = space.read(offset);
+        }
         let mut msix = None;
         space.capabilities(|_, capability| {
             if capability.head.to_le_bytes()[0] == MSI_X {
@@ -104,11 +123,11 @@ impl Saved {
         });
         Self {
             address: function.address,
-            id: space.read(register::ID),
+            id,
             command: space.read(register::COMMAND_STATUS) & 0xFFFF,
             is_bridge,
             values,
-            routes,
+            chipset,
             msix,
         }
     }
@@ -123,7 +142,7 @@ impl Saved {
         for (&value, &offset) in self.values.iter().zip(registers(self.is_bridge)) {
             space.write(offset, value);
         }
-        for (&offset, value) in ROUTES.iter().zip(self.routes.into_iter().flatten()) {
+        for (&value, &offset) in self.chipset.iter().zip(chipset_registers(self.id)) {
             space.write(offset, value);
         }
         if let Some((offset, head)) = self.msix {
@@ -137,7 +156,11 @@ const fn registers(is_bridge: bool) -> &'static [u8] {
     if is_bridge { BRIDGE } else { DEVICE }
 }
 
-const _: () = assert!(DEVICE.len() <= VALUES && BRIDGE.len() <= VALUES && ROUTES.len() == 2);
+fn chipset_registers(id: u32) -> &'static [u8] {
+    CHIPSETS.iter().find(|(chipset, _)| *chipset == id).map_or(&[], |(_, registers)| registers)
+}
+
+const _: () = assert!(DEVICE.len() <= VALUES && BRIDGE.len() <= VALUES);
 
 #[cfg(test)]
 mod tests {
@@ -151,10 +174,10 @@ mod tests {
     /// A bridge to ISA, a bridge to bus 5, and a console behind it, each register with a value of its own.
     fn machine() -> Bus {
         let mut bus = Bus::default();
-        for (address, id, header, class) in [
-            (ISA_AT, 0x7000_8086, 0x00, 0x0601_0000),
-            (BRIDGE_AT, 0x000C_1B36, 0x01, 0x0604_0000),
-            (BEHIND, 0x1043_1AF4, 0x00, 0x0780_0001),
+        for (address, id, header) in [
+            (ISA_AT, 0x2918_8086, 0x00),
+            (BRIDGE_AT, 0x000C_1B36, 0x01),
+            (BEHIND, 0x1043_1AF4, 0x00),
         ] {
             let space = bus.function(address);
             for (value, offset) in space.iter_mut().zip((0u32..).step_by(4)) {
@@ -162,7 +185,6 @@ mod tests {
             }
             space[0] = id;
             space[1] = 0xFFFF_0007;
-            space[2] = class;
             space[3] = header << 16 | 0x4010;
         }
         bus.function(BRIDGE_AT)[6] = 0x0007_0500;
@@ -177,7 +199,7 @@ mod tests {
         let mut bus = machine();
         let snapshot = Snapshot::<3>::take(&mut bus).unwrap();
         for (address, written) in [
-            (ISA_AT, [DEVICE, ROUTES].concat()),
+            (ISA_AT, [DEVICE, &[0x40, 0x44, 0x60, 0x68]].concat()),
             (BRIDGE_AT, BRIDGE.to_vec()),
             (BEHIND, [DEVICE, &[0x98]].concat()),
         ] {

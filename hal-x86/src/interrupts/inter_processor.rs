@@ -12,6 +12,7 @@ const INIT: u32 = 0b101 << 8;
 const START_UP: u32 = 0b110 << 8;
 const SEND_PENDING: u32 = 1 << 12;
 const ASSERT: u32 = 1 << 14;
+const ALL_BUT_SELF: u32 = 0b11 << 18;
 
 /// Looks at a command that has not left yet, 20 µs apart or less.
 const MAX_LOOKS: u32 = 1000;
@@ -58,6 +59,15 @@ impl<R: Registers> InterProcessor<R> {
     /// It cannot be sent.
     pub fn init(&self, id: u32) -> Result<(), NotSent> {
         self.send(id, INIT | ASSERT)
+    }
+
+    /// Resets all other processors, as [`Self::init`] does.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be sent.
+    pub fn init_others(&self) -> Result<(), NotSent> {
+        self.send(0, INIT | ASSERT | ALL_BUT_SELF)
     }
 
     /// Starts processor `id`, if it waits for that, in real mode at the beginning of page `page`.
@@ -115,8 +125,9 @@ mod tests {
     #[test]
     fn commands_are_those_of_the_manual() {
         type Send = fn(&InterProcessor<&Machine>) -> Result<(), NotSent>;
-        let cases: [(Send, u32, u32); 3] = [
+        let cases: [(Send, u32, u32); 4] = [
             (|others| others.init(1), 1 << 24, 0x4500),
+            (|others| others.init_others(), 0, 0xc_4500),
             (|others| others.start_up(0xfe, 8), 0xfe << 24, 0x4608),
             (|others| others.wake(3), 3 << 24, 0x4020),
         ];

@@ -35,6 +35,8 @@ pub use signals::{Hardware, Signals};
 /// Processors that are known, the boot processor included; a machine's others are left alone.
 pub const MAX_PROCESSORS: usize = 64;
 
+/// How often processors are reset that the firmware may have started.
+const FIRMWARE_RESETS: u32 = 2;
 /// Between INIT and the start-up interrupt, ms.
 const INIT_MS: u64 = 10;
 /// Until a processor that has not answered is sent the second start-up interrupt, ms; 0.2 by the
@@ -162,13 +164,28 @@ impl<S: Signals, C: Counter> Processors<S, C> {
     /// Starts all the others, within two seconds; those that do not answer stay off line. Returns
     /// how many processors are on line.
     pub fn bring_all_online(&mut self) -> usize {
-        self.start_where(|_| true)
+        self.start_where(|_, _| true)
     }
 
-    /// Starts those again that were on line, after the machine has slept: then all have been reset.
-    /// As [`Self::bring_all_online`].
+    /// Starts those again that were on line, after the machine has slept: then all have been reset,
+    /// and started by the firmware. As [`Self::bring_all_online`].
     pub fn restart(&mut self) -> usize {
-        self.start_where(|state| state == State::Online)
+        // One that had no time yet to take notice of the firmware's start-up interrupt does so
+        // after an INIT, in QEMU, and then takes none of another one. So each is given that time,
+        // and is reset again.
+        for _ in 0..FIRMWARE_RESETS {
+            for member in self.members().iter().skip(1) {
+                let _ = self.signals.init(member.id);
+            }
+            if self.len > 1 {
+                self.wait(INIT_MS);
+            }
+        }
+        let was_online = self.members.map(|member| member.state == State::Online);
+        self.start_where(|_, state| state == State::Online);
+        self.start_where(|index, state| {
+            state != State::Online && was_online.get(index).is_some_and(|&was_online| was_online)
+        })
     }
 
     /// Stops processor `index`, which then waits to be started. One that is off line is left alone.
@@ -220,10 +237,10 @@ impl<S: Signals, C: Counter> Processors<S, C> {
         self.slot(index).map(Slot::times).unwrap_or_default()
     }
 
-    fn start_where(&mut self, wanted: impl Fn(State) -> bool) -> usize {
+    fn start_where(&mut self, wanted: impl Fn(usize, State) -> bool) -> usize {
         for index in 1..self.len {
-            let wanted = self.member(index).is_ok_and(|member| wanted(member.state));
-            if !wanted || self.reset(index).is_err() {
+            let wanted = self.member(index).is_ok_and(|member| wanted(index, member.state));
+            if wanted && self.reset(index).is_err() {
                 self.set_state(index, State::Offline);
             }
         }

@@ -313,5 +313,8 @@ fn after_a_sleep_those_run_that_ran_before() {
     model.now.set(0);
     assert_eq!(set.restart(), 3);
     assert_eq!([1, 2, 3].map(|index| set.is_online(index)), [true, false, true]);
-    assert_eq!(model.sent(), [Init(0), Init(2), StartUp(0), StartUp(2)]);
+    // First all are taken from the firmware.
+    let all = [Init(0), Init(1), Init(2)];
+    let online = [Init(0), Init(2), StartUp(0), StartUp(2)];
+    assert_eq!(model.sent(), [&all[..], &all, &online].concat());
 }

@@ -14,12 +14,13 @@ use crate::relax::relax;
 
 pub(super) const DATA: u8 = offset(offsets::DATA);
 pub(super) const INTERRUPT_ENABLE: u8 = offset(offsets::IER);
+const INTERRUPT_ID: u8 = offset(offsets::ISR);
 const FIFO_CONTROL: u8 = offset(offsets::FCR);
 pub(super) const MODEM_CONTROL: u8 = offset(offsets::MCR);
 pub(super) const LINE_STATUS: u8 = offset(offsets::LSR);
 
-/// What is kept from before the start: two full receivers, one emptied before the FIFOs are set up
-/// and one after.
+/// What is kept from before the start: two full receivers, one from before the FIFOs are set up and
+/// one from after.
 const EARLY_BYTES: usize = 2 * (FIFO_SIZE + 1);
 /// Looks at the line status, with a pause each, until a transmitter that does not empty is left
 /// alone: at least the 17 ms of 16 characters at 9600 baud, which firmware may have left there.
@@ -74,7 +75,9 @@ impl<P: Ports> Line<P> {
         // QEMU looks for more to receive only when the receiver is read, which it was in loopback;
         // without this the rest of an early request would wait in the host's socket.
         if !self.line_status().contains(LSR::DATA_READY) {
-            self.read_register(DATA);
+            let modem_control = self.read_register(MODEM_CONTROL);
+            self.nudge();
+            self.write_register(MODEM_CONTROL, modem_control);
         }
     }
 
@@ -136,15 +139,10 @@ impl<P: Ports> Line<P> {
         status
     }
 
-    /// Empties the receiver before its FIFO is turned on, which clears it.
-    fn keep_received(&mut self) {
-        for _ in 0..=FIFO_SIZE {
-            if !self.line_status().contains(LSR::DATA_READY) {
-                return;
-            }
-            let byte = self.read_register(DATA);
-            self.keep(byte);
-        }
+    /// Whether the receiver holds more than a byte.
+    pub(super) fn has_fifo_on(&mut self) -> bool {
+        const FIFO_ON: u8 = 0b1100_0000;
+        self.read_register(INTERRUPT_ID) & FIFO_ON == FIFO_ON
     }
 }
 
@@ -175,14 +173,17 @@ impl<P: Ports> Backend for Line<P> {
 
     unsafe fn write(&mut self, offset: u8, mut value: u8) {
         if offset == FIFO_CONTROL && self.start_polls.is_some() {
-            // In loopback nothing is received from outside, so that no byte comes between the last
-            // look and the change of the FIFO, which would clear it. (QEMU refills the receiver at
-            // the very read that empties it, but not in loopback.) The driver ends the loopback
-            // when it sets the modem control register, soon after this.
-            self.write_register(MODEM_CONTROL, MCR::LOOP_BACK.bits());
-            self.keep_received();
             // Turning the FIFO on clears it; where it is on already nothing needs to.
             value &= !FCR::RX_FIFO_RESET.bits();
+            // In loopback nothing is received from outside. (QEMU does receive, but looks whether
+            // there is room at a read out of loopback only, or when it has something else to do.)
+            // The driver ends the loopback when it sets the modem control register, soon after
+            // this.
+            self.write_register(MODEM_CONTROL, MCR::LOOP_BACK.bits());
+            if !self.has_fifo_on() && self.line_status().contains(LSR::DATA_READY) {
+                // The receiver holds one byte. Nothing may come between its read and the change.
+                self.take();
+            }
         }
         self.write_register(offset, value);
     }

@@ -17,6 +17,8 @@ use crate::relax::relax;
 const FILLER: u8 = 0;
 /// Bytes that are taken out, and replaced, until the receiver holds nothing but filler.
 const MAX_ROUNDS: usize = 8 * FIFO_SIZE;
+/// Pauses until QEMU has looked whether there is room for more: at least 1 ms.
+const PATIENCE: u32 = 500;
 /// Looks, with a pause each, until a byte should have gone around: at least 20 ms.
 const LOOP_POLLS: u32 = 10_000;
 
@@ -39,7 +41,10 @@ impl<P: Ports> Uart<P> {
     /// [`UartError::Absent`].
     pub fn restart(&mut self) -> Result<(), UartError> {
         let line = self.device.backend_mut();
-        line.drop_filler();
+        if line.has_fifo_on() {
+            // It has not been reset, and is in loopback still.
+            line.drop_filler();
+        }
         line.starts();
         self.device.init(CONFIG).map_err(|_| UartError::Absent)?;
         self.device.backend_mut().started();
@@ -55,7 +60,15 @@ impl<P: Ports> Line<P> {
     fn fill(&mut self) {
         self.make_room();
         self.write_register(INTERRUPT_ENABLE, IER::empty().bits());
-        self.write_register(MODEM_CONTROL, MCR::LOOP_BACK.bits());
+        self.loop_back(true);
+        // QEMU remembers that there was room until it looks again, and sends what comes then even
+        // where there is none. A read makes it look; at the trigger level there is no room.
+        self.send_filler();
+        self.nudge();
+        self.loop_back(true);
+        for _ in 0..PATIENCE {
+            relax();
+        }
         for _ in 0..FIFO_SIZE {
             self.send_filler();
         }
@@ -64,14 +77,40 @@ impl<P: Ports> Line<P> {
             if replaced == FIFO_SIZE || !self.status().contains(LSR::DATA_READY) {
                 return;
             }
-            let byte = self.read_register(DATA);
-            if byte != FILLER {
-                self.keep(byte);
-            }
+            let was_filler = self.take();
             // Without room for it: one of the host's has come in between.
             let has_come = self.send_filler().contains(LSR::OVERRUN_ERROR);
-            replaced = if byte == FILLER && !has_come { replaced + 1 } else { 0 };
+            replaced = if was_filler && !has_come { replaced + 1 } else { 0 };
         }
+    }
+
+    /// Makes QEMU look whether there is room, as it does at the read of a byte out of loopback, but
+    /// not of none. The modem control register is to be set afterwards.
+    pub(super) fn nudge(&mut self) {
+        self.loop_back(true);
+        self.send_filler();
+        self.loop_back(false);
+        // The host's may have come before the filler.
+        for _ in 0..=FIFO_SIZE {
+            if !self.status().contains(LSR::DATA_READY) || self.take() {
+                return;
+            }
+        }
+    }
+
+    fn loop_back(&mut self, on: bool) {
+        let control = if on { MCR::LOOP_BACK } else { MCR::empty() };
+        self.write_register(MODEM_CONTROL, control.bits());
+    }
+
+    /// Takes a byte out of the receiver, which has one, and keeps it; whether it is filler, which
+    /// is not kept.
+    pub(super) fn take(&mut self) -> bool {
+        let byte = self.read_register(DATA);
+        if byte != FILLER {
+            self.keep(byte);
+        }
+        byte == FILLER
     }
 
     /// Sends one byte around; what the port says of that.
@@ -97,10 +136,7 @@ impl<P: Ports> Line<P> {
             if !self.status().contains(LSR::DATA_READY) {
                 return;
             }
-            match self.read_register(DATA) {
-                FILLER => {}
-                byte => self.keep(byte),
-            }
+            self.take();
         }
     }
 }

@@ -5,16 +5,20 @@ use core::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use tests::client::{ANSWER, BOOT, STRAY_SENTINEL};
 use tests::image::Image;
+use tests::machine::Machine;
 use tests::qemu::{Guest, Launch};
 
 use crate::Case;
+use crate::suspend::can_suspend;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("libvirt", libvirt),
     Case::new("proxmox", proxmox),
     Case::new("sync-delimited", sync_delimited),
     Case::new("commands", commands_of_uart).only_where(|setup| setup.image == Image::Uart),
-    Case::new("commands", commands_of_pc).only_where(|setup| setup.image == Image::Pc),
+    Case::new("commands", commands_of_pc).only_where(can_suspend),
+    Case::new("commands", commands_of_microvm)
+        .only_where(|setup| setup.image == Image::Pc && setup.machine == Machine::Microvm),
     Case::new("split", split),
     Case::new("reconnect", reconnect),
     Case::new("before-boot", before_boot)
@@ -24,7 +28,10 @@ pub(crate) const CASES: &[Case] = &[
         .only_where(|setup| setup.image == Image::Uart)
         .prepared(|launch| launch.memory_mib(2)),
     Case::new("two-mebibytes", commands_of_pc)
-        .only_where(|setup| setup.image == Image::Pc)
+        .only_where(can_suspend)
+        .prepared(|launch| launch.memory_mib(2)),
+    Case::new("two-mebibytes", commands_of_microvm)
+        .only_where(|setup| setup.image == Image::Pc && setup.machine == Machine::Microvm)
         .prepared(|launch| launch.memory_mib(2)),
 ];
 
@@ -96,6 +103,12 @@ fn commands_of_uart(guest: &mut Guest) -> Result<()> {
 }
 
 fn commands_of_pc(guest: &mut Guest) -> Result<()> {
+    let suspend = [("guest-suspend-ram", false)];
+    commands(guest, &[&COMMANDS_OF_PC[..], &suspend, &COMMANDS].concat())
+}
+
+/// The machine has no S3.
+fn commands_of_microvm(guest: &mut Guest) -> Result<()> {
     commands(guest, &[&COMMANDS_OF_PC[..], &COMMANDS].concat())
 }
 

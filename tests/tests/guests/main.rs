@@ -17,6 +17,7 @@ mod policy;
 mod power;
 mod processors;
 mod qga;
+mod suspend;
 mod time;
 
 use std::process::ExitCode;
@@ -123,6 +124,7 @@ fn main() -> ExitCode {
         power::CASES,
         processors::CASES,
         qga::CASES,
+        suspend::CASES,
         time::CASES,
     ];
     let mut trials = Vec::new();
