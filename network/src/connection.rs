@@ -49,8 +49,8 @@ impl Connection {
     pub(crate) fn attend(&mut self, sockets: &mut SocketSet<'_>, now_ms: u64) -> Option<Request> {
         let socket = sockets.get_mut::<Socket<'_>>(self.socket);
         match socket.state() {
-            State::Listen => return None,
-            State::Closed => {
+            // Also one that listens has had a client, if that has taken its first packet back.
+            State::Listen | State::Closed => {
                 self.listen(socket);
                 return None;
             }
@@ -107,7 +107,7 @@ impl Connection {
     fn listen(&mut self, socket: &mut Socket<'_>) {
         self.end_ms = None;
         self.is_answered = false;
-        // It is closed, so it can.
+        // It is closed, so it can, or it does already.
         _ = socket.listen(PORT);
     }
 }

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use agent_core::{InterfaceAddress, InterfaceStatistics};
 use heapless::Vec;
+use smoltcp::config::{IFACE_MAX_ADDR_COUNT, IFACE_MAX_ROUTE_COUNT};
 use smoltcp::iface::{Config, Interface as Stack, PollResult, SocketHandle};
 use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::socket::{dhcpv4, tcp};
@@ -14,6 +15,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr
 use crate::advertisement::{self, Advertisement};
 use crate::autoconfiguration::{Autoconfiguration, PREFIXES};
 use crate::connection::{Buffer, Connection};
+use crate::membership::{self, Membership};
 use crate::request::Request;
 use crate::wire::{Nic, Wire};
 
@@ -28,6 +30,11 @@ const TURN_SENDS: usize = 4;
 
 /// Addresses: DHCP's, the link-local one, and one for each prefix.
 pub(crate) const ADDRESSES: usize = 2 + PREFIXES;
+
+const _: () = assert!(
+    ADDRESSES <= IFACE_MAX_ADDR_COUNT && IFACE_MAX_ROUTE_COUNT >= 2,
+    "smoltcp has room for all addresses, and a default route of each kind of IP"
+);
 
 /// How long a DHCP server is given to answer before it is asked again, ms: as long as it has been
 /// asked for already, within these bounds, so that the time doubles (RFC 2131, section 4.1).
@@ -85,11 +92,12 @@ pub struct Interface<'m, N> {
     dhcp: SocketHandle,
     connections: [Connection; CONNECTIONS],
     autoconfiguration: Autoconfiguration,
-    /// Seeds of what nobody is to guess.
+    /// What the next seed comes from.
     random: u64,
     is_up: bool,
     /// When the search for a DHCP server began.
     begun_ms: u64,
+    membership: Membership,
     /// The lease's address and router.
     lease: Option<(Ipv4Cidr, Option<Ipv4Addr>)>,
 }
@@ -129,6 +137,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             random: random_seed,
             is_up: false,
             begun_ms: now_ms,
+            membership: Membership::begin(now_ms),
             lease: None,
         }
     }
@@ -202,6 +211,7 @@ impl<'m, N: Nic> Interface<'m, N> {
         for _ in 0..TURN_FRAMES {
             let Some(frame) = self.wire.next() else { break };
             moved = true;
+            self.membership.heed(frame, self.autoconfiguration.link_local());
             if let Some(advertisement) = Advertisement::parse(frame) {
                 self.autoconfiguration.heed(&advertisement, now_ms);
                 is_advertised = true;
@@ -237,9 +247,14 @@ impl<'m, N: Nic> Interface<'m, N> {
         if !self.is_up {
             return false;
         }
+        let (hardware_address, source) =
+            (self.hardware_address(), self.autoconfiguration.link_local());
+        if let Some(occasion) = self.membership.due(now_ms) {
+            let frame = membership::report(hardware_address, source, occasion);
+            self.wire.nic.transmit(&frame);
+        }
         if self.autoconfiguration.solicits(now_ms) {
-            let source = self.autoconfiguration.link_local();
-            let frame = advertisement::solicitation(self.hardware_address(), source);
+            let frame = advertisement::solicitation(hardware_address, source);
             self.wire.nic.transmit(&frame);
         }
         let patience_ms =
@@ -275,9 +290,10 @@ impl<'m, N: Nic> Interface<'m, N> {
         }
         let stack = self.stack.poll_delay(instant(now_ms), &self.sockets);
         let others = self.connections.iter().filter_map(Connection::end_ms);
-        let others = others.chain(self.autoconfiguration.next_ms()).min();
+        let next = [self.autoconfiguration.next_ms(), self.membership.next_ms()];
+        let others = others.chain(next.into_iter().flatten());
         let others = others.map(|next_ms| next_ms.saturating_sub(now_ms));
-        let least = others.into_iter().chain(stack.map(|delay| delay.total_millis())).min()?;
+        let least = others.chain(stack.map(|delay| delay.total_millis())).min()?;
         Some(least.max(SLEEP_MIN_MS))
     }
 
@@ -291,6 +307,7 @@ impl<'m, N: Nic> Interface<'m, N> {
     fn begin(&mut self, now_ms: u64) {
         self.is_up = true;
         self.begun_ms = now_ms;
+        self.membership = Membership::begin(now_ms);
         // Another one each time, by the constant of Knuth's generator.
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         self.stack = new_stack(&mut self.wire, self.random, now_ms);

@@ -9,6 +9,7 @@
 //! Network                  all interfaces: the agent's capability, and a turn of the program's loop
 //!   -> Interface           one of them: its addresses, its connections
 //!     -> autoconfiguration routers and prefixes, as advertised; over advertisement, their wire format
+//!     -> membership        the group in which neighbours look for it
 //!     -> connection        one client of the page, from its first byte to its last
 //!       -> request         its HTTP
 //!     -> wire              frames between smoltcp and a Nic
@@ -17,7 +18,7 @@
 //!
 //! ARP, IP, TCP and DHCP are smoltcp's. Its router discovery is not used: it keeps one prefix of
 //! an advertisement, takes prefixes that make no valid address, and where no router answers it
-//! asks to be polled all the time.
+//! asks to be polled all the time. Nor is its MLD, which says that one leaves when one joins.
 //!
 //! # Bounds
 //!
@@ -42,9 +43,8 @@
 //!
 //! # What is not done
 //!
-//! Addresses are not checked for duplicates (RFC 4862, section 5.4), group membership is not
-//! reported (MLD, RFC 3810), IP packets that come in fragments are dropped, and there is no DNS and
-//! no DHCP for IPv6.
+//! Addresses are not checked for duplicates (RFC 4862, section 5.4), IP packets that come in
+//! fragments are dropped, and there is no DNS and no DHCP for IPv6.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -54,6 +54,7 @@ mod autoconfiguration;
 mod connection;
 mod date;
 mod interface;
+mod membership;
 mod network;
 mod page;
 mod request;

@@ -3,6 +3,7 @@
 use agent_core::InterfaceStatistics;
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet};
 
 /// The longest frame: an Ethernet header and 1500 bytes.
 pub const FRAME_BYTES: usize = ETHERNET_HEADER + 1500;
@@ -48,11 +49,26 @@ impl<N: Nic> Wire<N> {
         Self { nic, frame: [0; FRAME_BYTES], len: 0 }
     }
 
-    /// Takes the next frame from the device, for somebody to look at before smoltcp does.
+    /// Takes the next frame from the device, for somebody to look at before smoltcp does. It is empty
+    /// where nobody should.
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         self.len = self.nic.receive(&mut self.frame)?;
+        if self.frame.get(..self.len).is_none_or(is_from_nobody) {
+            self.len = 0;
+        }
         self.frame.get(..self.len)
     }
+}
+
+/// Whether a frame holds an IPv4 packet without a sender. Only those that look for a DHCP server send
+/// such, and it is not here; from one that says to be such a server, smoltcp would take an address
+/// to which it cannot write, and panic when it has to.
+fn is_from_nobody(frame: &[u8]) -> bool {
+    let packet = EthernetFrame::new_checked(frame)
+        .ok()
+        .filter(|frame| frame.ethertype() == EthernetProtocol::Ipv4);
+    let packet = packet.and_then(|frame| Ipv4Packet::new_checked(frame.payload()).ok());
+    packet.is_some_and(|packet| packet.src_addr().is_unspecified())
 }
 
 /// A frame that was received.

@@ -148,3 +148,24 @@ fn an_idle_guest_sleeps() {
     assert!(lan.run_for(12 * 3600 * 1000 - 60_000).is_empty());
     assert_eq!(lan.turns, 1);
 }
+
+/// A server that cannot be written to, when the lease is to be renewed.
+#[test]
+fn a_server_without_an_address_is_survived() {
+    for source in [
+        Ipv4Addr::UNSPECIFIED,
+        Ipv4Addr::BROADCAST,
+        Ipv4Addr::LOCALHOST,
+        Ipv4Addr::new(10, 0, 2, 15),
+        Ipv4Addr::new(10, 0, 2, 255),
+        Ipv4Addr::new(192, 0, 2, 1),
+        Ipv4Addr::new(224, 0, 0, 1),
+        Ipv4Addr::new(240, 0, 0, 1),
+    ] {
+        for router in [None, Some(crate::server::SERVER)] {
+            let mut lan = Lan::silent();
+            lan.server = Some(Server { source, router, lease_s: 600, ..Server::default() });
+            lan.run_for(1_800_000);
+        }
+    }
+}

@@ -3,9 +3,15 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use fastrand::Rng;
-use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket};
+use smoltcp::wire::{
+    Icmpv4Packet, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket,
+};
 
+use crate::page::{self, Host};
 use crate::{GUEST, HOST, Lan};
+
+/// How often chance is tried.
+const SEEDS: u64 = 60;
 
 const MINE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
@@ -156,7 +162,7 @@ fn payload(random: &mut Rng, protocol: u8, fill: &dyn Fn(u8, &mut [u8])) -> Vec<
 
 #[test]
 fn any_frame_is_survived() {
-    for seed in 0..60 {
+    for seed in 0..SEEDS {
         let mut random = Rng::with_seed(seed);
         let mut lan = Lan::leased();
         for _ in 0..2000 {
@@ -191,10 +197,11 @@ fn noise_is_survived() {
 /// DHCP messages in every state of the client, with its transaction, and odd in all they say.
 #[test]
 fn any_dhcp_message_is_survived() {
-    for seed in 0..100 {
+    for seed in 0..SEEDS {
         let mut random = Rng::with_seed(seed);
         let mut lan = Lan::silent();
-        let mut server = crate::Server::default();
+        let source = IPV4[random.usize(..IPV4.len())];
+        let mut server = crate::Server { source, ..crate::Server::default() };
         for _ in 0..200 {
             lan.now_ms += [1, 100, 3000, 100_000][random.usize(..4)];
             for frame in lan.settle() {
@@ -228,4 +235,65 @@ fn any_dhcp_message_is_survived() {
         lan.run_for(200_000);
         assert_eq!(lan.addresses()[0], "10.0.2.15/24", "seed {seed}");
     }
+}
+
+/// Clients whose packets get lost, come twice, and say what they should not, with the right checksum.
+#[test]
+fn any_client_is_survived() {
+    for seed in 0..SEEDS {
+        let mut random = Rng::with_seed(seed);
+        let mut host = Host::new();
+        let mut fate = random.fork();
+        host.tamper = Box::new(move |frame| tampered(&mut fate, frame));
+        for _ in 0..6 {
+            let to = [page::GUEST, page::GUEST_IPV6][random.usize(..2)];
+            let client = host.connect(to, 80, 4096);
+            for part in [&b"GET / HT"[..], b"TP/1.0\r\n\r\n", &[b'x'; 3000]] {
+                host.try_send(client, part);
+                host.run_for([0, 100, 1000][random.usize(..3)]);
+            }
+            host.forget(client);
+        }
+        host.tamper = Box::new(|frame| vec![frame]);
+        host.run_for(2 * network::CONNECTION_MS);
+        let answer = host.ask(page::GUEST, b"GET / HTTP/1.0\r\n\r\n");
+        assert!(answer.ends_with(page::PAGE), "seed {seed}: {answer}");
+        // And nothing of it keeps the guest awake.
+        host.run_for(5000);
+        let sleep_ms = host.lan.network.longest_sleep_ms(host.lan.now_ms);
+        assert!(sleep_ms > Some(60_000), "seed {seed}: {sleep_ms:?}");
+    }
+}
+
+/// What becomes of a TCP segment on its way.
+fn tampered(random: &mut Rng, mut frame: Vec<u8>) -> Vec<Vec<u8>> {
+    let (start, addresses) = match frame.get(12..14) {
+        Some([8, 0]) if frame[23] == 6 => (34, 26..34),
+        Some([0x86, 0xdd]) if frame[20] == 6 => (54, 22..54),
+        _ => return vec![frame],
+    };
+    match random.u8(..8) {
+        0 => return Vec::new(),
+        1 => return vec![frame.clone(), frame],
+        2..=5 => {}
+        _ => return vec![frame],
+    }
+    for _ in 0..random.u8(1..4) {
+        // Of the header more often than of the rest; the ports stay.
+        let most = if random.bool() { frame.len().min(start + 32) } else { frame.len() };
+        let at = random.usize(start + 4..most);
+        frame[at] = if random.bool() { random.u8(..) } else { frame[at] ^ 1 << random.u8(..8) };
+    }
+    let (source, destination) = {
+        let addresses = &frame[addresses];
+        let (source, destination) = addresses.split_at(addresses.len() / 2);
+        let address = |bytes: &[u8]| match bytes {
+            [a, b, c, d] => Ipv4Addr::new(*a, *b, *c, *d).into(),
+            bytes => IpAddress::from(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).unwrap())),
+        };
+        (address(source), address(destination))
+    };
+    let segment = &mut frame[start..];
+    TcpPacket::new_unchecked(segment).fill_checksum(&source, &destination);
+    vec![frame]
 }

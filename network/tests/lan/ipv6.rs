@@ -92,14 +92,20 @@ fn addresses(lan: &mut Lan) -> Vec<String> {
 
 /// The solicitations among frames.
 fn solicitations(frames: &[Vec<u8>]) -> usize {
-    frames.iter().filter(|frame| frame.get(12..14) == Some(&[0x86, 0xdd])).count()
+    frames.iter().filter(|frame| frame.get(..6) == Some(&[0x33, 0x33, 0, 0, 0, 2])).count()
+}
+
+/// The types of records in the reports of groups among frames.
+fn reports(frames: &[Vec<u8>]) -> Vec<u8> {
+    let is_report = |frame: &&Vec<u8>| frame.get(..6) == Some(&[0x33, 0x33, 0, 0, 0, 0x16]);
+    frames.iter().filter(is_report).map(|frame| frame[14 + 40 + 8 + 8]).collect()
 }
 
 #[test]
 fn an_advertisement_gives_an_address_and_a_route() {
     let mut lan = Lan::silent();
     let sent = lan.settle();
-    let solicitation = sent.iter().find(|frame| frame[12..14] == [0x86, 0xdd]).unwrap();
+    let solicitation = sent.iter().find(|frame| frame[..6] == [0x33, 0x33, 0, 0, 0, 2]).unwrap();
     let mut expected = hex("333300000002 525400123456 86dd \
          60000000 0010 3a ff fe80000000000000505400fffe123456 ff020000000000000000000000000002 \
          85 00 0000 00000000 01 01 525400123456");
@@ -137,7 +143,7 @@ fn lifetimes_end() {
 
     let for_ever = Router { prefixes: vec![("fd00::", 64, BOTH, u32::MAX, u32::MAX)], ..router() };
     lan.receive(for_ever.advertisement());
-    lan.run_for(1000 * 86_400_000);
+    lan.run_for(10 * 86_400_000);
     assert_eq!(addresses(&mut lan), ["fd00::5054:ff:fe12:3456/64"]);
 }
 
@@ -266,4 +272,48 @@ fn what_is_no_advertisement_is_ignored() {
         Router { prefixes: Vec::new(), more_options: vec![3, 1, 64, BOTH, 0, 0, 1, 0], ..router() };
     lan.receive(short.advertisement());
     assert_eq!((addresses(&mut lan).len(), &lan.routes()[0][..]), (0, "::/0 by fe80::2"));
+}
+
+/// A router's question who is in a group, the unspecified one for any.
+fn query(destination: &str, group: &str) -> Vec<u8> {
+    let mut message = vec![130, 0, 0, 0, 0x27, 0x10, 0, 0];
+    message.extend(group.parse::<Ipv6Addr>().unwrap().octets());
+    message.extend([2, 125, 0, 0]);
+    let (router, destination) = ("fe80::2".parse().unwrap(), destination.parse().unwrap());
+    let mut bytes = frame(router, destination, 1, &message);
+    // The option goes in front of the message, whose checksum is that without it.
+    bytes.splice(14 + 40..14 + 40, [58, 0, 5, 2, 0, 0, 1, 0]);
+    bytes[14 + 5] += 8;
+    bytes[14 + 6] = 0;
+    bytes
+}
+
+#[test]
+fn neighbours_find_it_behind_a_switch_that_snoops() {
+    let mut lan = Lan::silent();
+    let first = lan.settle();
+    let report = first.iter().find(|frame| frame[..6] == [0x33, 0x33, 0, 0, 0, 0x16]).unwrap();
+    let mut expected = hex("333300000016 525400123456 86dd \
+         60000000 0024 00 01 fe80000000000000505400fffe123456 ff020000000000000000000000000016 \
+         3a 00 0502 0000 0100 8f 00 0000 0000 0001 04 00 0000 ff0200000000000000000001ff123456");
+    Icmpv6Packet::new_unchecked(&mut expected[62..])
+        .fill_checksum(&"fe80::5054:ff:fe12:3456".parse().unwrap(), &"ff02::16".parse().unwrap());
+    assert_eq!(*report, expected);
+    assert_eq!(reports(&lan.run_for(60_000)), [4], "once more, as one may get lost");
+
+    let solicited = "ff02::1:ff12:3456";
+    assert_eq!(reports(&lan.receive(query("ff02::1", "::"))), [2]);
+    assert_eq!(reports(&lan.receive(query(solicited, solicited))), [2]);
+    assert_eq!(reports(&lan.run_for(60_000)), []);
+    // For others, and what is none.
+    let mut spoiled = query("ff02::1", "::");
+    spoiled[14 + 40 + 8 + 2] ^= 1;
+    let mut far = query("ff02::1", "::");
+    far[14 + 7] = 2;
+    let mut without_alert = query("ff02::1", "::");
+    without_alert[14 + 40 + 2..14 + 40 + 8].copy_from_slice(&[1, 4, 0, 0, 0, 0]);
+    let foreign = query("ff02::1:ff00:1", "ff02::1:ff00:1");
+    for other in [spoiled, far, without_alert, foreign, query(solicited, "::")] {
+        assert_eq!(reports(&lan.receive(other)), []);
+    }
 }

@@ -11,17 +11,22 @@ use smoltcp::wire::{EthernetAddress, IpCidr};
 
 use crate::{Frames, HOST, Lan};
 
-const GUEST: &str = "10.0.2.15";
-const GUEST_IPV6: &str = "fe80::5054:ff:fe12:3456";
+pub(crate) const GUEST: &str = "10.0.2.15";
+pub(crate) const GUEST_IPV6: &str = "fe80::5054:ff:fe12:3456";
 
 /// The other end of the guest's cable, with a TCP of its own.
-struct Host {
-    lan: Lan,
+pub(crate) struct Host {
+    pub(crate) lan: Lan,
     far: Far,
     stack: Stack,
     sockets: SocketSet<'static>,
     next_port: u16,
+    /// What is done to the frames that the guest is sent.
+    pub(crate) tamper: Tamper,
 }
+
+/// Makes other frames out of one.
+type Tamper = Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>>>;
 
 #[derive(Default)]
 struct Far {
@@ -69,7 +74,7 @@ impl TxToken for Leaving<'_> {
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let lan = Lan::leased();
         let mut far = Far::default();
         let config = Config::new(EthernetAddress(HOST).into());
@@ -82,7 +87,14 @@ impl Host {
             addresses.extend(mine);
         });
         let sockets = Box::leak(Box::new([SocketStorage::EMPTY; 32]));
-        Self { lan, far, stack, sockets: SocketSet::new(&mut sockets[..]), next_port: 40_000 }
+        Self {
+            lan,
+            far,
+            stack,
+            sockets: SocketSet::new(&mut sockets[..]),
+            next_port: 40_000,
+            tamper: Box::new(|frame| vec![frame]),
+        }
     }
 
     /// Carries frames to and fro until there are none.
@@ -94,7 +106,7 @@ impl Host {
             if self.far.sent.is_empty() {
                 return;
             }
-            for frame in self.far.sent.drain(..) {
+            for frame in self.far.sent.drain(..).flat_map(&mut self.tamper) {
                 self.lan.cable.deliver(frame);
             }
         }
@@ -102,7 +114,7 @@ impl Host {
     }
 
     /// Lets time pass, in steps of at most 100 ms.
-    fn run_for(&mut self, duration_ms: u64) {
+    pub(crate) fn run_for(&mut self, duration_ms: u64) {
         let end_ms = self.lan.now_ms + duration_ms;
         while self.lan.now_ms < end_ms {
             self.settle();
@@ -112,7 +124,7 @@ impl Host {
     }
 
     /// A client that has connected, or was refused.
-    fn connect(&mut self, to: &str, port: u16, window: usize) -> SocketHandle {
+    pub(crate) fn connect(&mut self, to: &str, port: u16, window: usize) -> SocketHandle {
         let buffer = |bytes| SocketBuffer::new(vec![0; bytes].leak());
         let client = self.sockets.add(Socket::new(buffer(window), buffer(65_536)));
         let to: IpAddr = to.parse().unwrap();
@@ -131,8 +143,14 @@ impl Host {
         client
     }
 
-    fn send(&mut self, client: SocketHandle, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, client: SocketHandle, bytes: &[u8]) {
         assert_eq!(self.sockets.get_mut::<Socket<'_>>(client).send_slice(bytes), Ok(bytes.len()));
+        self.settle();
+    }
+
+    /// As [`send`](Self::send), for a client that may not be able to.
+    pub(crate) fn try_send(&mut self, client: SocketHandle, bytes: &[u8]) {
+        let _ = self.sockets.get_mut::<Socket<'_>>(client).send_slice(bytes);
         self.settle();
     }
 
@@ -151,8 +169,13 @@ impl Host {
         self.sockets.get::<Socket<'_>>(client).state()
     }
 
+    /// The client is no more.
+    pub(crate) fn forget(&mut self, client: SocketHandle) {
+        self.sockets.remove(client);
+    }
+
     /// What a client that asks for `request` gets until the guest closes the connection.
-    fn ask(&mut self, to: &str, request: &[u8]) -> String {
+    pub(crate) fn ask(&mut self, to: &str, request: &[u8]) -> String {
         let client = self.connect(to, 80, 65_536);
         assert_eq!(self.state(client), State::Established);
         self.send(client, request);
@@ -160,12 +183,12 @@ impl Host {
         assert_eq!(self.state(client), State::CloseWait, "the guest has closed");
         self.sockets.get_mut::<Socket<'_>>(client).close();
         self.settle();
-        self.sockets.remove(client);
+        self.forget(client);
         answer
     }
 }
 
-const PAGE: &str = "a guest\n\n\
+pub(crate) const PAGE: &str = "a guest\n\n\
     time        Sun, 06 Nov 1994 08:49:37 GMT\n\
     uptime      17 s\n\
     eth0        52:54:00:12:34:56\n            \

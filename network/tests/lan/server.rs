@@ -19,6 +19,8 @@ pub(crate) struct Server {
     pub(crate) mask: Option<Ipv4Addr>,
     pub(crate) router: Option<Ipv4Addr>,
     pub(crate) lease_s: u32,
+    /// Where its messages come from.
+    pub(crate) source: Ipv4Addr,
     /// Says no to every request.
     pub(crate) refuses: bool,
     /// The kinds of messages it was sent.
@@ -32,6 +34,7 @@ impl Default for Server {
             mask: Some(Ipv4Addr::new(255, 255, 255, 0)),
             router: Some(SERVER),
             lease_s: 86_400,
+            source: SERVER,
             refuses: false,
             heard: Vec::new(),
         }
@@ -75,16 +78,16 @@ impl Server {
             lease_duration: Some(self.lease_s),
             ..request
         };
-        Some(datagram_to(request.client_hardware_address, &answer))
+        Some(datagram_to(request.client_hardware_address, self.source, &answer))
     }
 }
 
 /// A frame from the server to everybody, with a client's hardware address on it.
-fn datagram_to(client: EthernetAddress, answer: &DhcpRepr<'_>) -> Vec<u8> {
+fn datagram_to(client: EthernetAddress, source: Ipv4Addr, answer: &DhcpRepr<'_>) -> Vec<u8> {
     let checksums = ChecksumCapabilities::default();
     let udp = UdpRepr { src_port: 67, dst_port: 68 };
     let ip = Ipv4Repr {
-        src_addr: SERVER,
+        src_addr: source,
         dst_addr: Ipv4Addr::BROADCAST,
         next_header: IpProtocol::Udp,
         payload_len: udp.header_len() + answer.buffer_len(),
