@@ -82,14 +82,14 @@ impl Error {
 
     /// An argument is not there.
     pub(crate) fn missing(argument: &'static str) -> Self {
-        Self::new("Parameter '%' is missing", &[Piece::Text(argument)])
+        Self::new("Parameter '%' is missing", &[Piece::Words(argument)])
     }
 
     /// An argument has the wrong type.
     pub(crate) fn wrong_type(argument: &'static str, expected: &'static str) -> Self {
         Self::new(
             "Invalid parameter type for '%', expected: %",
-            &[Piece::Text(argument), Piece::Text(expected)],
+            &[Piece::Words(argument), Piece::Text(expected)],
         )
     }
 
@@ -97,7 +97,7 @@ impl Error {
     pub(crate) fn no_such_value(argument: &'static str, value: Span) -> Self {
         Self::new(
             "Parameter '%' does not accept value '%'",
-            &[Piece::Text(argument), Piece::Quoted(value)],
+            &[Piece::Words(argument), Piece::Quoted(value)],
         )
     }
 

@@ -41,8 +41,9 @@ pub use row::{Command, Response};
 /// A command of the application's own.
 ///
 /// The table's rows are of the same kind, so it is checked, answered, listed by `guest-info` and
-/// subject to policy like one of the schema. Its name should begin with the maker's, such as
-/// `acme-`; one that the schema has is not reached.
+/// subject to policy like one of the schema, and like them is there only where the board has what it
+/// [needs](Command::needs). Its name should begin with the maker's, such as `acme-`; one that the
+/// board has already is not reached.
 ///
 /// ```
 /// use agent_core::{Agent, Board, Buffers, Call, Command, Error, Field, Type, Vendor};
@@ -50,6 +51,7 @@ pub use row::{Command, Response};
 /// #[derive(Default)]
 /// struct Lighthouse {
 ///     lit: bool,
+///     broken: bool,
 /// }
 ///
 /// const SET_LAMP: Command = Command {
@@ -60,9 +62,12 @@ pub use row::{Command, Response};
 /// };
 ///
 /// fn set_lamp(call: &mut Call<'_, '_, Lighthouse>) -> Result<(), Error> {
-///     let on = call.arguments.boolean("on").ok_or(Error::refusal("the lamp is broken"))?;
+///     if call.board.broken {
+///         return Err(Error::refusal("the lamp is broken"));
+///     }
 ///     call.reply.boolean(call.board.lit);
-///     call.board.lit = on;
+///     // It has been checked that it is there, and of this type.
+///     call.board.lit = call.arguments.boolean("on").unwrap_or_default();
 ///     Ok(())
 /// }
 ///
@@ -99,8 +104,13 @@ macro_rules! table {
                     look(&RULES, $handler);
                 }
             )+
-            for vendor in board.vendor_commands() {
-                look(&vendor.command.rules(), vendor.handler);
+            for index in 0_usize.. {
+                let Some(&Vendor { command, handler }) = board.vendor_commands().get(index) else {
+                    break;
+                };
+                if command.needs.are_met_by(board) {
+                    look(&command.rules(), handler);
+                }
             }
         }
     };

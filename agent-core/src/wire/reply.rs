@@ -154,7 +154,7 @@ impl<'b> Reply<'b> {
                     self.push_front(Piece::Text("]."));
                     self.push_front(Piece::Integer(index.into()));
                     self.push_front(Piece::Text("["));
-                    self.push_front(Piece::Text(list));
+                    self.push_front(Piece::Words(list));
                     true
                 }
                 Piece::File { .. } | Piece::Output { .. } => self.write_bytes(piece, source),

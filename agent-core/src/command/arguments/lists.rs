@@ -41,6 +41,6 @@ fn elements<'m>(
 fn wrong_element(field: &Field, index: u32, expected: &'static str) -> Error {
     Error::new(
         "Invalid parameter type for '%[%]', expected: %",
-        &[Piece::Text(field.name), Piece::Integer(index.into()), Piece::Text(expected)],
+        &[Piece::Words(field.name), Piece::Integer(index.into()), Piece::Text(expected)],
     )
 }

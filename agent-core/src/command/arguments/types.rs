@@ -104,7 +104,7 @@ fn string(field: &Field, value: Value<'_>) -> Result<(), Error> {
 
 fn unsigned(field: &Field, value: Value<'_>) -> Result<(), Error> {
     require(matches!(value.number(), Some(Number::Signed(_) | Number::Unsigned(_))), || {
-        Error::new("Parameter '%' expects uint64", &[Piece::Text(field.name)])
+        Error::new("Parameter '%' expects uint64", &[Piece::Words(field.name)])
     })
 }
 
