@@ -129,3 +129,60 @@ fn any_name_is_quoted() {
     let list = replies(false, &[(command, ONE)], r#"{"execute":"guest-info"}"#);
     assert!(list.contains(r#""acme-\u00F6 \"""#), "{list}");
 }
+
+#[test]
+fn values_of_every_kind() {
+    let check = |handler: Handler, expected: &str| {
+        let command = Command::new("acme-lamp", "1.0");
+        let reply = replies(false, &[(command, handler)], r#"{"execute":"acme-lamp"}"#);
+        assert_eq!(reply, format!("{{\"return\": {expected}}}\n"));
+    };
+    check(|_| Ok(()), "{}");
+    check(
+        |call| {
+            call.reply.begin_array().begin_object().end_object().begin_array().end_array();
+            call.reply.integer(-1).unsigned(u64::MAX).double(0.5).boolean(true).end_array();
+            Ok(())
+        },
+        "[{}, [], -1, 18446744073709551615, 0.5, true]",
+    );
+    check(
+        |call| {
+            call.reply.string(b"}], {\"[\\");
+            Ok(())
+        },
+        r#""}], {\"[\\""#,
+    );
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_reply_that_is_not_one_value_is_the_makers_mistake() {
+    let broken: [Handler; 5] = [
+        |call| {
+            call.reply.begin_object();
+            Ok(())
+        },
+        |call| {
+            call.reply.begin_array().begin_object().key("a").integer(1).end_object();
+            Ok(())
+        },
+        |call| {
+            call.reply.end_object();
+            Ok(())
+        },
+        |call| {
+            call.reply.begin_object().end_object().end_object();
+            Ok(())
+        },
+        |call| {
+            call.reply.integer(1).integer(2);
+            Ok(())
+        },
+    ];
+    for handler in broken {
+        let command = (Command::new("acme-lamp", "1.0"), handler);
+        let run = || replies(false, &[command], r#"{"execute":"acme-lamp"}"#);
+        std::panic::catch_unwind(run).unwrap_err();
+    }
+}

@@ -218,5 +218,6 @@ fn run<B: Board>(
     if !reply.fits() {
         return Err(Error::reply_too_long());
     }
+    debug_assert!(reply.has_one_value(), "{} must return one value", rules.name);
     Ok(rules.response != Response::Silent)
 }

@@ -353,6 +353,9 @@ fn fill(
 /// Values come in the order of the calls; the separators between them are put where they belong.
 /// What does not fit any more is dropped, and the agent then answers with an error instead of
 /// the whole reply.
+///
+/// All of it must be one value: every object and array is ended, and every key has its value. With
+/// debug assertions an agent panics where that is not so.
 #[derive(Debug)]
 pub struct ReplyWriter<'r> {
     bytes: &'r mut VecView<u8>,
@@ -417,7 +420,8 @@ impl ReplyWriter<'_> {
         self.separate().raw(Written::unsigned(value).as_bytes())
     }
 
-    /// Writes a number that may have a fraction, as C's `%.17g` does.
+    /// Writes a number that may have a fraction, as C's `%.17g` does. JSON has no form for those that are
+    /// infinite or no number.
     pub fn double(&mut self, value: f64) -> &mut Self {
         self.separate().raw(Written::number(Number::Double(value)).as_bytes())
     }
@@ -466,6 +470,26 @@ impl ReplyWriter<'_> {
     /// How many bytes have been written.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len().saturating_sub(self.start)
+    }
+
+    /// Whether what is written is the beginning of an object, with one member that is whole or that
+    /// pieces will end.
+    pub(crate) fn has_one_value(&self) -> bool {
+        let (mut open, mut quoted, mut escaped) = (0_u32, false, false);
+        for byte in self.bytes.get(self.start..).unwrap_or_default() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = !quoted,
+                _ if quoted => {}
+                b'{' | b'[' => open = open.saturating_add(1),
+                b'}' | b']' if open > 1 => open = open.saturating_sub(1),
+                b'}' | b']' => return false,
+                b',' if open == 1 => return false,
+                _ => {}
+            }
+        }
+        open == 1 || !self.pieces.is_empty()
     }
 
     /// Whether all of it did fit.
