@@ -5,7 +5,9 @@ mod play;
 
 use core::iter::repeat;
 
-use agent_core::{Agent, Board, Buffers, COMMANDS, Command, Needs, Policy};
+use agent_core::{
+    Agent, Board, Buffers, COMMANDS, Command, Errno, Needs, Password, Passwords, Policy,
+};
 use guest::Guest;
 use play::play;
 
@@ -169,4 +171,45 @@ fn info_lists_what_the_board_offers_in_reverse() {
     let mut agent = Agent::new(Bare, &mut buffers);
     agent.receive(br#"{"execute":"guest-get-time"}"#);
     assert!(String::from_utf8_lossy(agent.pending()).contains("guest-get-time has not been found"));
+}
+
+#[test]
+fn a_password_is_taken_whole_or_not_at_all() {
+    struct Counter(usize);
+
+    impl Board for Counter {
+        fn passwords(&mut self) -> Option<&mut dyn Passwords> {
+            Some(self)
+        }
+    }
+
+    impl Passwords for Counter {
+        fn set(&mut self, _: &[u8], password: Password<'_>) -> Result<(), Errno> {
+            let (Password::Plain(bytes) | Password::Crypted(bytes)) = password;
+            self.0 = bytes.len();
+            Ok(())
+        }
+    }
+
+    let check = |password: &str, length: usize, is_taken: bool| {
+        let request = format!(
+            r#"{{"execute":"guest-set-user-password","arguments":{{"username":"root","password":"{password}","crypted":false}}}}"#
+        );
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Counter(0), &mut buffers);
+        let output = text(&play(&mut agent, request.as_bytes(), repeat(usize::MAX)));
+        if is_taken {
+            assert_eq!((output.as_str(), agent.board_mut().0), (PING, length));
+        } else {
+            assert!(output.contains("the password is too long"), "{length}: {output}");
+            assert_eq!(agent.board_mut().0, 0);
+        }
+    };
+    // Groups of three bytes, of one and of two.
+    let (three, one, two) = ("YWJj", "YQ==", "YWI=");
+    check("", 0, true);
+    check(&three.repeat(512), 1536, true);
+    check(&[&three.repeat(512), one].concat(), 1537, false);
+    check(&[one, &three.repeat(510), two].concat(), 1533, true);
+    check(&[one, &three.repeat(511), two].concat(), 1536, false);
 }

@@ -51,11 +51,11 @@ pub(super) fn set_password<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), E
     let crypted =
         call.arguments.boolean(CRYPTED.name).ok_or_else(|| Error::missing(CRYPTED.name))?;
     let mut decoder = Decoder::new(text).ok_or_else(Error::bad_base64)?;
-    if decoder.length() > DECODED_AT_ONCE {
-        return Err(Error::plain("the password is too long"));
-    }
     let mut buffer = [0; DECODED_AT_ONCE];
     let password = decoder.read(&mut buffer);
+    if decoder.length() > 0 {
+        return Err(Error::plain("the password is too long"));
+    }
     // qemu-ga takes a password up to its first zero byte; a part of it is not what was meant.
     if password.iter().any(|byte| matches!(byte, b'\n' | 0)) {
         return Err(Error::plain("forbidden characters in raw password"));
