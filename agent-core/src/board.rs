@@ -13,7 +13,7 @@ use crate::{
 /// Every method answers "none" unless it is overridden, so a guest's author writes one line for
 /// each capability that it has, and what it lacks costs nothing: the commands that need it are not
 /// linked. The answer may be found out at run time, for instance from the hardware, but a
-/// capability that was there must stay.
+/// capability that was there must stay. Every request asks for all of them.
 ///
 /// ```
 /// use agent_core::{Board, Clock, ClockError, UnixNanos};
