@@ -20,6 +20,7 @@ mod idle;
 mod network;
 mod power_cut;
 mod processors;
+mod suspend;
 mod transfer;
 mod trim;
 
@@ -180,6 +181,7 @@ fn main() -> ExitCode {
     // Those that take longest go first, so that the others run beside them.
     let tables = [
         transfer::CASES,
+        suspend::CASES,
         idle::CASES,
         network::CASES,
         enemy::CASES,
