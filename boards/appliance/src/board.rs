@@ -139,6 +139,7 @@ impl<A: Application> Served for Appliance<'_, A> {
 
     fn resume(&mut self) {
         self.pc.resume();
+        self.network.resume();
         let storage = self.storage.filesystems_mut();
         storage.restart();
         if storage.thaw().is_err() {

@@ -34,6 +34,7 @@ pub(crate) const CASES: &[Case] = &[
         addresses_and_page(Machine::Microvm, Channel::VirtioMmioModern, &Card::user(1))
     }),
     Case::new("network/link", the_link_goes_down_and_up),
+    Case::new("network/asleep", the_machine_sleeps_and_wakes_up),
     Case::new("network/two", || two_cards(Machine::Pc, Channel::VirtioPci)),
     Case::new("network/two/microvm", || two_cards(Machine::Microvm, Channel::VirtioMmioLegacy)),
     Case::new("network/none", no_card),
@@ -150,6 +151,32 @@ fn the_link_goes_down_and_up() -> Result<()> {
                 set_link(guest, &card, true)?;
             }
             await_user_addresses(client, "eth0", &card)?;
+            page(port).map(|_| ())
+        })?;
+    }
+    Ok(())
+}
+
+/// Suspended to memory and woken up, the guest has its addresses again, and its page.
+fn the_machine_sleeps_and_wakes_up() -> Result<()> {
+    for machine in [Machine::Pc, Machine::Q35] {
+        let card = Card::user(1);
+        let launch = Launch::image(Image::Appliance, machine, Channel::VirtioPci)?;
+        with_guest(launch.extra(card.arguments(machine)), |guest, client| {
+            let port = card.page_port(guest)?;
+            for _ in 0..3 {
+                await_user_addresses(client, "eth0", &card)?;
+                page(port)?;
+                let before = client.interfaces()?[0]["statistics"]["rx-packets"].as_u64();
+                client.send("{\"execute\":\"guest-suspend-ram\"}\n")?;
+                guest.qmp().event("SUSPEND", ANSWER)?;
+                guest.qmp().execute("system_wakeup", &json!({}))?;
+                guest.qmp().event("WAKEUP", ANSWER)?;
+                client.wait_until_up()?;
+                await_user_addresses(client, "eth0", &card)?;
+                let after = client.interfaces()?[0]["statistics"]["rx-packets"].as_u64();
+                ensure!(after > before, "a new lease: {before:?}, {after:?}");
+            }
             page(port).map(|_| ())
         })?;
     }

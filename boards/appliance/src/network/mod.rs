@@ -90,6 +90,14 @@ impl<'m> Network<'m> {
         self.interfaces.longest_sleep_ms(self.machine.uptime_ms())
     }
 
+    /// Starts the devices anew and begins to look for addresses, after the machine has slept.
+    pub(crate) fn resume(&mut self) {
+        for interface in self.interfaces.interfaces_mut() {
+            interface.nic_mut().restart();
+            interface.renew();
+        }
+    }
+
     /// The capability.
     pub(crate) const fn capability(&mut self) -> &mut dyn agent_core::Network {
         self.interfaces
