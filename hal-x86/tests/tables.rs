@@ -7,9 +7,11 @@
 use core::cell::RefCell;
 
 use hal_x86::acpi::{AcpiError, Gsi, IoApic, Polarity, SleepState, SleepTypes, Tables, VirtioMmio};
-use hal_x86::memory::{PhysicalMemory, Registers};
-use hal_x86::ports::Ports;
+use hal_x86::memory::{IdentityMap, PhysicalMemory, Registers};
+use hal_x86::ports::{Hardware, Ports};
 use hal_x86::power::Power;
+use hal_x86::real_mode::StartPage;
+use hal_x86::suspend::Suspension;
 use proptest::prelude::*;
 
 const PC: &[u8] = include_bytes!("acpi/pc.bin");
@@ -138,6 +140,7 @@ fn the_fixed_hardware_of_pc_and_q35() {
         assert!(!fadt.hardware_reduced());
         assert_eq!(fadt.pm_timer(), Some(0x608));
         assert_eq!(fadt.pm1_control(), [Some(0x604), None]);
+        assert_eq!(fadt.pm1_status(), [Some(0x600), None]);
         assert_eq!(fadt.acpi_enable(), Some((0xb2, acpi_enable)));
         assert_eq!(fadt.century(), Some(0x32));
         assert!(!fadt.lacks_rtc());
@@ -167,6 +170,51 @@ fn sleep_types_are_found_in_every_dsdt() {
         let memory = Memory::new(file);
         assert_eq!(memory.tables().sleep_types(SleepState::S5), s5);
         assert_eq!(memory.tables().sleep_types(SleepState::S3), s3);
+    }
+}
+
+/// Whether the tables say how the machine is suspended to memory.
+fn can_be_suspended(tables: &Tables<'_, Memory>) -> bool {
+    // SAFETY: nothing is done with what is found, so neither ports nor the page are touched.
+    let (ports, page) = unsafe { (Hardware::new(), StartPage::new()) };
+    // SAFETY: nothing is mapped, so nothing has to be.
+    let map = unsafe { IdentityMap::new(0) };
+    Suspension::find(ports, map, tables, page).is_some()
+}
+
+/// The FADT, and the address of the FACS in it, which is not among the tables of the files.
+fn facs_address(memory: &mut Memory) -> &mut [u8; 4] {
+    let mut tables = memory.regions.iter_mut().map(|(_, bytes)| bytes);
+    let fadt = tables.find(|bytes| bytes.starts_with(b"FACP")).unwrap();
+    fadt[36..].first_chunk_mut().unwrap()
+}
+
+#[test]
+fn a_machine_with_s3_and_a_waking_vector_can_be_suspended() {
+    let facs = [&b"FACS"[..], &64u32.to_le_bytes(), &[0; 56]].concat();
+    for (file, expected) in [(PC, true), (Q35, true), (MICROVM, false)] {
+        let mut memory = Memory::new(file);
+        assert!(!can_be_suspended(&memory.tables()), "without a FACS there is no way back");
+        let address = u32::from_le_bytes(*facs_address(&mut memory));
+        if address != 0 {
+            memory.regions.push((address.into(), facs.clone()));
+        }
+        assert_eq!(can_be_suspended(&memory.tables()), expected);
+        assert_eq!(memory.tables().facs().is_ok(), address != 0);
+    }
+    // One that lies where the machine wakes up.
+    for (address, expected) in [(0x8000u32, false), (0x8fc0, false), (0x9000, true), (0x7fc0, true)]
+    {
+        let mut memory = Memory::new(PC);
+        let before = *facs_address(&mut memory);
+        *facs_address(&mut memory) = address.to_le_bytes();
+        let sum = |bytes: [u8; 4]| bytes.into_iter().fold(0u8, u8::wrapping_add);
+        let excess = sum(address.to_le_bytes()).wrapping_sub(sum(before));
+        let mut tables = memory.regions.iter_mut().map(|(_, bytes)| bytes);
+        let fadt = tables.find(|bytes| bytes.starts_with(b"FACP")).unwrap();
+        fadt[9] = fadt[9].wrapping_sub(excess);
+        memory.regions.push((address.into(), facs.clone()));
+        assert_eq!(can_be_suspended(&memory.tables()), expected, "{address:#x}");
     }
 }
 
@@ -210,10 +258,11 @@ fn look_at_everything(tables: &Tables<'_, Memory>) {
     let _ = power.can_power_off();
     let _ = tables.dsdt();
     let _ = tables.sleep_types(SleepState::S3);
+    let _ = (tables.facs(), can_be_suspended(tables));
     assert!(tables.virtio_mmio().count() < 100);
     if let Ok(fadt) = tables.fadt() {
         let _ = (fadt.pm_timer(), fadt.pm1_control(), fadt.acpi_enable(), fadt.reset());
-        let _ = (fadt.sleep_registers(), fadt.century(), fadt.lacks_rtc());
+        let _ = (fadt.sleep_registers(), fadt.century(), fadt.lacks_rtc(), fadt.pm1_status());
     }
     if let Ok(madt) = tables.madt() {
         assert!(madt.io_apics().count() < 100);

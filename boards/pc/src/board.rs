@@ -35,8 +35,9 @@ impl<'m> Pc<'m> {
     }
 }
 
-/// The page in which processors begin, if the machine has it.
-fn start_page(start: &StartInfo<'_>) -> Option<StartPage> {
+/// The page in which processors begin, and a machine that wakes up, if the machine has it. Whoever
+/// uses it writes it right before.
+pub(crate) fn start_page(start: &StartInfo<'_>) -> Option<StartPage> {
     let place = u64::from(StartPage::ADDRESS)..u64::from(StartPage::ADDRESS + StartPage::BYTES);
     // SAFETY: boot maps all memory below 4 GiB at its own addresses, this page writable, and the
     // image with its page tables is linked to lie there, above 1 MiB. That the page is memory, and

@@ -5,10 +5,10 @@ use boot::{Outside, StartInfo};
 use hal_virtio::pci::{Snapshot, TooMany};
 use hal_x86::acpi::Tables;
 use hal_x86::pci::ConfigurationPorts;
-use hal_x86::real_mode::StartPage;
 use hal_x86::suspend::Suspension;
 use machine::{Machine, Platform, SuspendToRam, error, info, warning};
 
+use crate::board::start_page;
 use crate::devices::Space;
 
 /// PCI functions whose configuration is kept; libvirt gives a guest about 30.
@@ -30,12 +30,7 @@ impl<'s, 'm> Sleeper<'s, 'm> {
         tables: Option<&Tables<'m, Outside>>,
         start: &StartInfo<'m>,
     ) -> Self {
-        let page = u64::from(StartPage::ADDRESS);
-        let is_free = start.is_free(page..page + u64::from(StartPage::BYTES));
-        let suspension = tables.filter(|_| is_free).and_then(|tables| {
-            // SAFETY: the page is memory and free, as the hypervisor says, and mapped as all of
-            // that. Whoever else starts processors there writes it right before, as a suspend does.
-            let page = unsafe { StartPage::new() };
+        let suspension = tables.zip(start_page(start)).and_then(|(tables, page)| {
             Suspension::find(machine.ports(), memory.map(), tables, page)
         });
         let suspension = suspension.filter(|_| match functions(machine) {

@@ -37,6 +37,12 @@ pub(crate) const CASES: &[Case] = &[
         .prepared(|launch| launch.memory_mib(2)),
     Case::new("suspend-not-offered", not_offered)
         .only_where(|setup| setup.image == Image::Uart || setup.machine == Machine::Microvm),
+    Case::new("suspend-too-many-functions", not_offered)
+        .only_where(|setup| can_suspend(setup) && setup.channel == Channel::Com1)
+        .prepared(|launch| launch.extra(many_functions())),
+    Case::new("suspend-many-functions", suspend)
+        .only_where(|setup| can_suspend(setup) && setup.channel == setup.machine.usual_virtio())
+        .prepared(|launch| launch.extra(many_functions().take(2 * 40))),
     Case::new("suspend-disabled-pc", not_offered)
         .only_where(|setup| can_suspend(setup) && setup.machine == Machine::Pc)
         .prepared(|launch| launch.extra(["-global", "PIIX4_PM.disable_s3=1"])),
@@ -51,6 +57,15 @@ const SECOND: i64 = 1_000_000_000;
 /// Whether the image offers guest-suspend-ram there.
 pub(crate) fn can_suspend(setup: Setup) -> bool {
     setup.image == Image::Pc && setup.machine != Machine::Microvm
+}
+
+/// More PCI functions than the image keeps the configuration of.
+fn many_functions() -> impl Iterator<Item = String> {
+    (0..72).flat_map(|number| {
+        let (slot, function) = (0x10 + number / 8, number % 8);
+        let device = format!("pci-testdev,addr={slot:#x}.{function},multifunction=on");
+        ["-device".to_owned(), device]
+    })
 }
 
 /// Suspends the guest, and waits until it sleeps.
