@@ -87,7 +87,7 @@ fn is_within(part: &[String], whole: &[String]) -> bool {
 #[test]
 fn every_exchange() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/qemu-ga-7.2.22.jsonl");
-    let mut played = 0;
+    let mut names = Vec::new();
     let mut failures = Vec::new();
     for line in fs::read_to_string(path).unwrap().lines() {
         let exchange: Value = serde_json::from_str(line).unwrap();
@@ -95,7 +95,7 @@ fn every_exchange() {
         let (sent, recorded) = (bytes(&exchange["send_hex"]), bytes(&exchange["recv_hex"]));
         let more = exchange["extra_block"].as_str().unwrap_or_default();
         let answered = replies(&sent, Policy::Block(format!("{BLOCKED},{more}").as_bytes()));
-        played += 1;
+        names.push(name.to_owned());
         let same = if DIFFERENT.contains(&name) {
             answered != recorded
         } else if OF_THE_MACHINE.contains(&name) {
@@ -108,6 +108,10 @@ fn every_exchange() {
             failures.push(format!("{name}\n  {}\n  {}", show(&recorded), show(&answered)));
         }
     }
+    let played = names.len();
     println!("{played} exchanges played");
+    for listed in OF_THE_MACHINE.iter().chain(DIFFERENT) {
+        assert!(names.iter().any(|name| name == listed), "there is no {listed}");
+    }
     assert!(failures.is_empty(), "{} of {played}:\n{}", failures.len(), failures.join("\n"));
 }

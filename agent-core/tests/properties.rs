@@ -2,11 +2,17 @@
 
 mod guest;
 mod play;
+mod whole;
 
-use agent_core::{Agent, Buffers, Policy};
+use agent_core::{Agent, Buffers, COMMANDS, Command, Field, Policy, Response};
 use guest::Guest;
 use play::play;
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+};
+use whole::with_whole;
 
 const TOKENS: &[&[u8]] = &[
     b"{",
@@ -74,6 +80,86 @@ fn replies<const REQUEST: usize>(input: &[u8], sizes: &[usize]) -> Vec<u8> {
     play(&mut agent, input, sizes.iter().copied().cycle())
 }
 
+/// What an argument may be given, right or wrong. A list or structure is of some command.
+const VALUES: &[&str] = &[
+    "null",
+    "true",
+    "false",
+    "0",
+    "1",
+    "-1",
+    "1000",
+    "1.5",
+    "18446744073709551615",
+    "\"\"",
+    "\"root\"",
+    "\"hello.txt\"",
+    "\"w+\"",
+    "\"both\"",
+    "\"cur\"",
+    "\"merged\"",
+    "\"c2VjcmV0\"",
+    "\"\\u0000\\\"\u{e9}\\n%\"",
+    "{}",
+    "[]",
+    "[\"\"]",
+    "[\"/\",\"\u{e9}\",\"#\"]",
+    "[\"\",1]",
+    "[{}]",
+    "[{\"logical-id\":9,\"online\":true},{\"logical-id\":1,\"online\":false}]",
+    "[{\"phys-index\":0,\"online\":false},{\"phys-index\":-1,\"online\":true}]",
+    "[{\"phys-index\":0,\"online\":false,\"logical-id\":1,\"x\":1,\"y\":2}]",
+];
+
+/// Whether a value looks like one of this type.
+fn is_of(field: &Field, value: &str) -> bool {
+    let first = match field.r#type.name {
+        "bool" => "tf",
+        "int" | "uint64" => "-01",
+        "str" => "\"",
+        name if name.starts_with('[') => "[",
+        _ => "tf01\"",
+    };
+    value.starts_with(|letter| first.contains(letter))
+}
+
+/// A request for a command; most of its arguments are there and of the right type.
+fn request() -> impl Strategy<Value = (Command, String)> {
+    let fitting = any::<Index>().prop_map(|at| Some((true, at)));
+    let wrong = any::<Index>().prop_map(|at| Some((false, at)));
+    let value = prop_oneof![18 => fitting, 1 => wrong, 1 => Just(None)];
+    let others = prop_oneof![18 => Just(""), 1 => Just("\"x\":1,"), 1 => Just("\"x\":1,\"y\":2,")];
+    (select(COMMANDS), vec(value, 5), others, select(VALUES)).prop_map(
+        |(command, values, others, id)| {
+            let member = |(field, value): (&Field, Option<(bool, Index)>)| {
+                let (fitting, at) = value?;
+                let values: Vec<_> =
+                    VALUES.iter().filter(|value| !fitting || is_of(field, value)).collect();
+                Some(format!("\"{}\":{},", field.name, at.get(&values)))
+            };
+            let members: String = command.arguments.iter().zip(values).filter_map(member).collect();
+            let arguments = [&members, others].concat();
+            let (name, arguments) = (command.name, arguments.trim_end_matches(','));
+            let request =
+                format!(r#"{{"execute":"{name}","arguments":{{{arguments}}},"id":{id}}}"#);
+            (command, request)
+        },
+    )
+}
+
+/// What a guest that can do everything answers to requests, each for itself.
+fn whole_replies(requests: &[(Command, String)], sizes: &[usize]) -> Vec<Vec<u8>> {
+    with_whole(|guest| {
+        let mut buffers: Box<Buffers<1024, 16384>> = Box::default();
+        let mut agent = Agent::new(guest, &mut buffers);
+        let mut sizes = sizes.iter().copied().cycle();
+        requests
+            .iter()
+            .map(|(_, request)| play(&mut agent, request.as_bytes(), &mut sizes))
+            .collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
@@ -112,5 +198,29 @@ proptest! {
         prop_assert!(request.len() <= 256);
         let output = replies::<256>(request.as_bytes(), &[usize::MAX]);
         prop_assert!(output.starts_with(ECHOED), "{:?}", output);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn a_command_with_any_arguments_is_answered_by_one_line(
+        requests in vec(request(), 1..20),
+        sizes in vec(1..40_usize, 1..10),
+    ) {
+        let replies = whole_replies(&requests, &[usize::MAX]);
+        for ((command, request), reply) in requests.iter().zip(&replies) {
+            if command.response == Response::Silent && reply.is_empty() {
+                continue;
+            }
+            let line = reply.strip_prefix(b"\xff").unwrap_or(reply);
+            prop_assert!(line.ends_with(b"}\n") && line.is_ascii(), "{}\n{:?}", request, reply);
+            let end = line.iter().position(|&byte| byte == b'\n');
+            prop_assert_eq!(end, Some(line.len() - 1), "{:?}", reply);
+            let value: serde_json::Value = serde_json::from_slice(line).unwrap();
+            prop_assert_eq!(value.as_object().unwrap().len(), 2, "{}\n{}", request, value);
+        }
+        prop_assert_eq!(whole_replies(&requests, &sizes), replies);
     }
 }
