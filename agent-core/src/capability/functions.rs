@@ -14,7 +14,8 @@ pub type Function<'f> = &'f mut dyn FnMut(&mut Invocation<'_, '_>, &mut Output<'
 ///
 /// What a function writes is kept up to `OUTPUT` bytes for each stream. The outcome of up to `RUNS`
 /// runs is kept until the host asks for it; then the oldest is forgotten, so that a host that never
-/// asks does not keep others from running anything.
+/// asks does not keep others from running anything. While a function runs, what it writes is on the
+/// stack.
 ///
 /// ```
 /// use agent_core::{Functions, Stream};

@@ -2,7 +2,8 @@
 
 /// Suspending.
 pub trait Suspend {
-    /// Whether the guest can be suspended in this way and will wake up again.
+    /// Whether the guest can be suspended in this way and will wake up again. Every request asks, and
+    /// the answer stays.
     fn supports(&mut self, mode: SuspendMode) -> bool;
 
     /// Asks for it.

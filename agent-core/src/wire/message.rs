@@ -1,7 +1,7 @@
 //! The message: tokens collected into one canonical value, its brackets counted, its grammar checked.
 //!
 //! Second stop of a request, between [`Lexer`] and [`Request`](super::request::Request). The text
-//! of the token under way is kept as it came, behind the canonical form ([`value`](super::value))
+//! of the token under way is kept as it came, behind the canonical form ([`super::value`])
 //! of everything before it. Grammar is checked token by token; the first error is latched and
 //! reported when the brackets say that the message is over, as qemu-ga reports it.
 //!
