@@ -54,13 +54,6 @@ impl Connection {
                 self.listen(socket);
                 return None;
             }
-            // The client has all that it asked for, and may need the socket's time for the next one: a
-            // packet that comes late is answered with a reset, as for a port that nobody has.
-            State::TimeWait => {
-                socket.abort();
-                self.listen(socket);
-                return None;
-            }
             _ => {}
         }
         let end_ms = *self.end_ms.get_or_insert(now_ms.saturating_add(CONNECTION_MS));
@@ -94,6 +87,17 @@ impl Connection {
         }
         socket.close();
         self.is_answered = true;
+    }
+
+    /// Takes the next client in place of one that has its answer and has been told, by what was just
+    /// sent, that its end is known. There is no time to wait for packets of its that come late: they
+    /// are answered with a reset, as for a port that nobody has.
+    pub(crate) fn release(&mut self, sockets: &mut SocketSet<'_>) {
+        let socket = sockets.get_mut::<Socket<'_>>(self.socket);
+        if socket.state() == State::TimeWait {
+            socket.abort();
+            self.listen(socket);
+        }
     }
 
     /// Lets go of the client at once, and tells it nothing: there is no way to it.

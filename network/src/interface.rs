@@ -276,7 +276,10 @@ impl<'m, N: Nic> Interface<'m, N> {
             }
             moved = true;
         }
-        // A lease that is over, or a client whose time is, is told by sending.
+        for connection in &mut self.connections {
+            connection.release(&mut self.sockets);
+        }
+        // That a lease is over is found out by sending.
         if self.follow_dhcp() {
             self.configure();
         }

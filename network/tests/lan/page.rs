@@ -183,6 +183,7 @@ impl Host {
         assert_eq!(self.state(client), State::CloseWait, "the guest has closed");
         self.sockets.get_mut::<Socket<'_>>(client).close();
         self.settle();
+        assert_eq!(self.state(client), State::Closed, "the guest knows that the client has");
         self.forget(client);
         answer
     }
