@@ -29,6 +29,7 @@ pub struct ReplyWriter<'r> {
 
 impl<'r> ReplyWriter<'r> {
     /// A writer behind what is in `bytes`, up to a length of `limit`.
+    #[inline(never)]
     pub(crate) fn new(bytes: &'r mut VecView<u8>, pieces: &'r mut Pieces, limit: usize) -> Self {
         let start = bytes.len();
         Self { bytes, pieces, start, limit, overflowed: false }
