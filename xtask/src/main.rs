@@ -9,6 +9,7 @@ mod files;
 mod fuzz;
 mod image;
 mod install;
+mod machine;
 mod network;
 mod run;
 mod soak;

@@ -20,6 +20,7 @@ use tests::network::Card;
 use tests::qemu::{Guest, Launch};
 use tests::readme;
 
+use crate::machine::{self, PROCESSORS};
 use crate::{choice, files, install, network, unexpected};
 
 /// What was asked for.
@@ -83,9 +84,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         elf.code_and_data(),
         elf.size_of(Kind::Zeroed)
     );
-    println!("machine  {}, {channel}, {} MiB of memory", options.machine, options.memory_mib);
+    println!(
+        "machine  {}, {channel}, {} MiB of memory, {PROCESSORS} processors",
+        options.machine, options.memory_mib
+    );
     let mut launch = Launch::new(&kernel, options.machine, channel)
         .memory_mib(options.memory_mib)
+        .extra(["-smp", &PROCESSORS.to_string()])
         .lifetime(A_YEAR);
     let disk = match options.board {
         Image::Appliance => Some(files::make_disk()?),
@@ -118,6 +123,7 @@ fn play(
     println!("boot     {} from launching QEMU to the first reply", time(guest.started().elapsed()));
 
     transcript(&mut client)?;
+    machine::play(&mut client, guest)?;
     if let Some(disk) = disk {
         files::play(&mut client, disk)?;
     }
