@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{DEADLINE, Process, command, command_in_earnest};
+use crate::process::{DEADLINE, Process, command, command_ignoring, command_in_earnest};
 
 /// An agent that listens.
 pub(crate) struct Agent {
@@ -39,6 +39,13 @@ impl Agent {
         let mut command = command();
         command.envs(variables.iter().copied());
         Self::start_command(command, directory, path, &[])
+    }
+
+    /// One that is started by something that has this signal ignored.
+    pub(crate) fn start_ignoring(signal: &str, arguments: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("agent.sock");
+        Self::start_command(command_ignoring(signal), directory, path, arguments)
     }
 
     pub(crate) fn start_at(directory: TempDir, path: PathBuf, arguments: &[&str]) -> Self {

@@ -12,6 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// What no agent is left alone for longer than, and no read waits for.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
+const AGENT: &str = env!("CARGO_BIN_EXE_tinyqga");
+
 /// The agent, not started yet.
 pub(crate) fn command() -> Command {
     let mut command = command_in_earnest();
@@ -21,7 +23,17 @@ pub(crate) fn command() -> Command {
 
 /// The agent that does what it is asked for.
 pub(crate) fn command_in_earnest() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tinyqga"));
+    piped(Command::new(AGENT))
+}
+
+/// The agent, started by something that has this signal ignored.
+pub(crate) fn command_ignoring(signal: &str) -> Command {
+    let mut command = piped(Command::new("env"));
+    command.arg(format!("--ignore-signal={signal}")).args([AGENT, "--dry-run"]);
+    command
+}
+
+fn piped(mut command: Command) -> Command {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -195,6 +195,15 @@ fn a_program_ends_while_nobody_asks() {
     assert_eq!(status(&mut client, &pid), json!({"exited": true, "exitcode": 0}));
 }
 
+/// Whoever starts the agent may have the kernel forget how children end.
+#[test]
+fn a_program_ends_where_ends_were_ignored() {
+    let agent = Agent::start_ignoring("CHLD", &["--exec"]);
+    let mut client = agent.connect();
+    let pid = start(&mut client, &json!({"path": "sh", "arg": ["-c", "exit 3"]}));
+    assert_eq!(end(&mut client, &pid), json!({"exited": true, "exitcode": 3}));
+}
+
 #[test]
 fn an_idle_agent_sleeps_beside_a_program_that_does_nothing() {
     let ticks = |agent: &Agent| -> u64 {

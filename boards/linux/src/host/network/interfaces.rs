@@ -22,10 +22,8 @@ enum Fact {
 
 /// The interfaces, in the order of their numbers, then the labels.
 pub(super) fn read() -> Result<Vec<Found>, Errno> {
-    let entries = nix::ifaddrs::getifaddrs().map_err(|error| {
-        let number = error as i32;
-        Errno::from_raw_os_error(number)
-    })?;
+    let entries =
+        nix::ifaddrs::getifaddrs().map_err(|error| Errno::from_raw_os_error(error as i32))?;
     Ok(gather(entries.map(|entry| {
         let fact = fact(entry.address.as_ref(), entry.netmask.as_ref());
         (entry.interface_name, fact)

@@ -12,6 +12,7 @@ mod start;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use agent_core::{Errno as Words, Invocation, Pid, ProgramStatus, Programs, Stream};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::{Errno, retry_on_intr};
@@ -46,6 +47,11 @@ impl Processes {
     /// The kernel cannot tell the end of a process by a descriptor: that takes Linux 5.3.
     pub(crate) fn new() -> Result<Self, Errno> {
         pidfd_open(getpid(), PidfdFlags::empty())?;
+        // Who has started this process may have had it ignored, and then the kernel keeps nothing of
+        // the end of a child (wait(2)).
+        // SAFETY: This installs no handler.
+        unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }
+            .map_err(|error| Errno::from_raw_os_error(error as i32))?;
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Self { events, started: Vec::new(), next: 0 })
     }
