@@ -1,8 +1,10 @@
 //! The capability to keep SSH keys: the file `authorized_keys` of each user (`sshd(8)`).
 //!
 //! The folder belongs to the user, who may put anything into it, while the agent may be root. So
-//! below the home no symbolic link is followed, and what is written is a new file.
+//! below the home no symbolic link is followed, nothing is read that the user may not read, and what
+//! is written is a new file.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 
 use agent_core::{AuthorizedKeys, Errno as Words, KeysError};
@@ -33,8 +35,11 @@ impl Accounts {
 
     /// What the user's file holds.
     fn text(&self, user: &User) -> Result<Vec<u8>, Errno> {
-        let (text, _) = file::read(open_folder(self.home(user)?)?, FILE)?;
-        Ok(text)
+        let (text, rights) = file::read(open_folder(self.home(user)?)?, FILE)?;
+        // It may be another name of a file that only root can read (link(2)), and what is kept of it
+        // would be copied into one of the user's own.
+        let is_readable = rights.owner == user.uid || rights.mode.contains(Mode::ROTH);
+        if is_readable { Ok(text) } else { Err(Errno::ACCESS) }
     }
 
     /// The same; nothing where there is no file.
@@ -99,8 +104,9 @@ impl AuthorizedKeys for Accounts {
         if text.last().is_some_and(|byte| *byte != b'\n') {
             text.push(b'\n');
         }
+        let mut known: HashSet<_> = lines(&text).filter_map(key).map(<[u8]>::to_vec).collect();
         for new in keys.filter_map(key) {
-            if !lines(&text).filter_map(key).any(|old| old == new) {
+            if known.insert(new.to_vec()) {
                 text.extend(new);
                 text.push(b'\n');
             }

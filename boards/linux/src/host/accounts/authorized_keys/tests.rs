@@ -165,6 +165,25 @@ fn links_are_not_followed() {
     assert_eq!(fs::read_to_string(elsewhere.join("authorized_keys")).unwrap(), "secret\n");
 }
 
+/// Nor by another name of a file that is not the user's to read.
+#[test]
+fn only_what_the_user_may_read_is_read() {
+    let mut system = System::new();
+    system.write("a\n");
+    let other = getuid().as_raw() + 1;
+    let table = format!("operator:x:{other}:{other}::/home/operator:/bin/sh\n");
+    fs::write(system.root.path().join("etc/passwd"), table).unwrap();
+    let file = system.home(".ssh/authorized_keys");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let denied = Err(KeysError::Read(words(Errno::ACCESS)));
+    assert_eq!(system.list(), Err(KeysError::Read(words(Errno::ACCESS))));
+    assert_eq!(system.add(&["b"], false), denied);
+    assert_eq!(system.remove(&["a"]), denied);
+    assert_eq!(system.text(), "a\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(system.list(), Ok(vec!["a".to_owned()]));
+}
+
 #[test]
 fn users_that_do_not_exist() {
     let mut system = System::new();
