@@ -25,10 +25,18 @@ impl PciDevices {
         u16::from_str_radix(digits, 16).map_err(|_| Errno::BADMSG)
     }
 
-    /// Shows a device if it has a driver.
+    fn pci_id(&self, device: &str) -> Result<PciId, Errno> {
+        Ok(PciId { vendor: self.id(device, "vendor")?, device: self.id(device, "device")? })
+    }
+
+    /// Shows a device if it has a driver, and is not taken away while it is looked at.
     fn show(&self, device: &str, visit: &mut dyn FnMut(&Device<'_>)) -> Result<(), Errno> {
         let Ok(driver) = self.files.path(format!("{device}/driver")).read_link() else {
             return Ok(());
+        };
+        let pci = match self.pci_id(device) {
+            Err(Errno::NOENT) => return Ok(()),
+            pci => pci?,
         };
         let name = driver.file_name().unwrap_or_default().to_string_lossy();
         // Drivers of the kernel's own tree have no version any more.
@@ -37,10 +45,7 @@ impl PciDevices {
             driver_name: &name,
             driver_version: version.as_deref(),
             driver_date_ns: None,
-            pci: Some(PciId {
-                vendor: self.id(device, "vendor")?,
-                device: self.id(device, "device")?,
-            }),
+            pci: Some(pci),
         });
         Ok(())
     }
@@ -88,6 +93,10 @@ mod tests {
         device(&root, "0000:00:02.0", ["0x1af4\n", "0x1041\n"], Some("virtio-pci"));
         device(&root, "0000:00:01.0", ["0x8086\n", "0x100e\n"], Some("e1000"));
         device(&root, "0000:00:00.0", ["0x8086\n", "0x29c0\n"], None);
+        // One that goes away.
+        device(&root, "0000:00:03.0", ["0x8086\n", "0x100e\n"], Some("e1000"));
+        let gone = root.path().join(DIRECTORY).join("0000:00:03.0/device");
+        fs::remove_file(gone).unwrap();
         let module = root.path().join("sys/bus/pci/drivers/e1000/module");
         fs::create_dir(&module).unwrap();
         fs::write(module.join("version"), "7.3.21-k8-NAPI\n").unwrap();
