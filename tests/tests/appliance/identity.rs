@@ -1,6 +1,4 @@
-//! What the appliance is called, and which commands its host leaves it: the kernel command line.
-//!
-//! The cases that start with `qga-` are QEMU's own (`tests/unit/test-qga.c`), named as there.
+//! What the appliance is called: by itself, and by the kernel command line.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -8,15 +6,7 @@ use tests::files::Verdict as _;
 
 use crate::{Appliance, Case, EverywhereCase, launch, with_guest};
 
-pub(crate) const EVERYWHERE: &[EverywhereCase] = &[
-    EverywhereCase::new("identity", identity),
-    EverywhereCase::new("qga-blockedrpcs", blocked)
-        .prepared(|launch| launch.more_command_line("agent.block=guest-ping,guest-get-time")),
-    EverywhereCase::new("qga-allowedrpcs", allowed).prepared(|launch| {
-        // The harness shakes hands before it asks.
-        launch.more_command_line("agent.allow=guest-ping,guest-get-time,guest-sync-delimited")
-    }),
-];
+pub(crate) const EVERYWHERE: &[EverywhereCase] = &[EverywhereCase::new("identity", identity)];
 
 pub(crate) const CASES: &[Case] = &[Case::new("identity-told", told)];
 
@@ -57,31 +47,4 @@ fn told() -> Result<()> {
             r#"{"return": {"zone": "CET", "offset": 3600}}"#,
         )
     })
-}
-
-fn blocked(appliance: &mut Appliance) -> Result<()> {
-    let mut client = appliance.guest.connect_when_up()?;
-    for command in ["guest-ping", "guest-get-time"] {
-        client.expect(&format!(r#"{{"execute":"{command}"}}"#), &disabled(command))?;
-    }
-    client.call("guest-get-fsinfo", &json!({})).granted()?;
-    Ok(())
-}
-
-fn allowed(appliance: &mut Appliance) -> Result<()> {
-    let mut client = appliance.guest.connect_when_up()?;
-    for command in ["guest-ping", "guest-get-time"] {
-        client.call(command, &json!({})).granted()?;
-    }
-    for command in ["guest-get-fsinfo", "guest-file-open", "guest-info"] {
-        client.expect(&format!(r#"{{"execute":"{command}"}}"#), &disabled(command))?;
-    }
-    Ok(())
-}
-
-fn disabled(command: &str) -> String {
-    format!(
-        "{{\"error\": {{\"class\": \"CommandNotFound\", \"desc\": \"Command {command} has been \
-         disabled\"}}}}"
-    )
 }

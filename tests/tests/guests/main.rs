@@ -16,7 +16,6 @@ mod memory;
 mod policy;
 mod power;
 mod processors;
-mod qga;
 mod suspend;
 mod time;
 
@@ -123,7 +122,6 @@ fn main() -> ExitCode {
         policy::CASES,
         power::CASES,
         processors::CASES,
-        qga::CASES,
         suspend::CASES,
         time::CASES,
     ];
