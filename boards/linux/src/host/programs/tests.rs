@@ -247,7 +247,9 @@ fn there_is_an_end_to_how_many() {
     let cat = Request { path: "cat", input: None, capture: Capture::None, ..Request::NONE };
     let first = start(&mut processes, &cat).unwrap();
     let rest: Vec<_> = (1..PROGRAMS).map(|_| start(&mut processes, &sleeping).unwrap()).collect();
+    let begin = Instant::now();
     while !processes.started[0].has_ended() {
+        assert!(begin.elapsed() < DEADLINE);
         processes.advance();
     }
     // Nobody has asked for the first one, which has ended: another takes its place.
