@@ -10,7 +10,7 @@ use anyhow::{Context as _, Error, Result, ensure};
 use serde_json::Value;
 
 /// An image that this workspace builds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Image {
     /// The pc image with files, on a disk or in memory.
     Appliance,
@@ -40,20 +40,14 @@ impl Image {
 
     /// Builds the release image with logging; the path is that of the ELF.
     ///
-    /// A process builds each image once, however many of its threads ask.
-    ///
     /// # Errors
     ///
     /// It does not build; cargo has then said why.
     pub fn build(self) -> Result<PathBuf> {
-        static BUILT: Mutex<BTreeMap<Image, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
-        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = built.entry(self).or_insert_with(|| {
-            // Each package on its own, so that none gets a feature that another asked for.
+        // Each package on its own, so that none gets a feature that another asked for.
+        once(self.name(), || {
             build_binary(&["--release", "--package", self.name(), "--features", "defmt"])
-                .map_err(|error| format!("{error:#}"))
-        });
-        outcome.clone().map_err(Error::msg)
+        })
     }
 }
 
@@ -64,15 +58,9 @@ impl Image {
 ///
 /// It does not build; cargo has then said why.
 pub fn demonstration() -> Result<PathBuf> {
-    build_binary(&[
-        "--release",
-        "--package",
-        Image::Appliance.name(),
-        "--features",
-        "defmt,demonstration",
-        "--target-dir",
-        "target/demonstration",
-    ])
+    let package = ["--release", "--package", Image::Appliance.name()];
+    let way = ["--features", "defmt,demonstration", "--target-dir", "target/demonstration"];
+    once("demonstration", || build_binary(&[&package[..], &way].concat()))
 }
 
 /// Builds the agent as a Linux process; the path is that of the program. It is linked statically: an
@@ -84,7 +72,17 @@ pub fn demonstration() -> Result<PathBuf> {
 pub fn linux() -> Result<PathBuf> {
     let package = ["--release", "--package", "linux", "--bin", "tinyqga"];
     let flags = ["--", "-C", "target-feature=+crt-static"];
-    binary_of("rustc", &[&package[..], &flags].concat())
+    once("linux", || binary_of("rustc", &[&package[..], &flags].concat()))
+}
+
+/// A process builds each image once, however many of its threads ask.
+fn once(name: &'static str, build: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    type Outcomes = BTreeMap<&'static str, Result<PathBuf, String>>;
+    static OUTCOMES: Mutex<Outcomes> = Mutex::new(BTreeMap::new());
+    let mut outcomes = OUTCOMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let outcome =
+        outcomes.entry(name).or_insert_with(|| build().map_err(|error| format!("{error:#}")));
+    outcome.clone().map_err(Error::msg)
 }
 
 /// The root of the workspace.
