@@ -2,7 +2,7 @@
 //!
 //! The boot processor writes the request and the other one all the rest, so there is no lock.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::Times;
 use crate::tsc::Counter;
@@ -40,6 +40,9 @@ impl Slot {
         let last = self.requested.load(Ordering::Relaxed) & !STOP;
         let next = last.wrapping_add(ONE) | if stop { STOP } else { 0 };
         self.requested.store(next, Ordering::Release);
+        // The interrupt that follows is a write to a device, which a release does not hold back. Sent
+        // too early, it would wake a processor that finds nothing and sleeps on.
+        fence(Ordering::SeqCst);
     }
 
     /// The boot processor's: whether the last request is answered.
