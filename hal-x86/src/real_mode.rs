@@ -43,8 +43,9 @@ impl StartPage {
     ///
     /// # Safety
     ///
-    /// The page is memory, mapped writable at its own address, and nothing else uses it. The
-    /// program lies below 4 GiB at its own addresses, and so do its page tables.
+    /// The page is memory, mapped writable at its own address, and nothing uses it but values of this
+    /// type, on one processor. The program lies below 4 GiB at its own addresses, and so do its page
+    /// tables.
     pub const unsafe fn new() -> Self {
         Self(())
     }
@@ -53,7 +54,8 @@ impl StartPage {
     /// the page tables and the control registers of this processor, interrupts off, the FPU in its
     /// initial state, and flat segments whose descriptors lie in the page.
     ///
-    /// Processors begin one after another: two at a time would share the stack.
+    /// Processors begin one after another: two at a time would share the stack. So whoever has one
+    /// begin prepares the page right before, whatever it holds.
     pub fn prepare(&self, start: Start) {
         let (page_tables, _) = Cr3::read_raw();
         // That the mode is active follows from paging; the bit is not for writing.
@@ -77,8 +79,8 @@ impl StartPage {
             },
         };
         let place = core::ptr::with_exposed_provenance_mut::<Page>(Self::ADDRESS as usize);
-        // SAFETY: `new`'s caller promised that the page is there and nobody else's. The write is
-        // volatile because whoever reads it is not this program.
+        // SAFETY: `new`'s caller promised that the page is there and nobody else's, and nothing keeps
+        // a reference into it. The write is volatile because whoever reads it is not this program.
         unsafe { place.write_volatile(page) };
     }
 }
@@ -156,8 +158,9 @@ unsafe extern "C" {
 }
 
 // DS becomes CS, which is the page, and keeps that base beyond the switch to protected mode, until
-// it is loaded again. The order of the switch to 64-bit mode is that of Intel SDM volume 3, §10.8.5; from the
-// instruction that turns paging on it is the page tables that must let this code run.
+// it is loaded again. The order of the switch to 64-bit mode is that of Intel SDM volume 3,
+// §10.8.5; from the instruction that turns paging on it is the page tables that must let this code
+// run.
 global_asm!(
     ".pushsection .rodata.hal_x86_start_real, \"a\", @progbits",
     ".code16",
