@@ -28,7 +28,8 @@ const WAKE_STATUS: u16 = 1 << 15;
 pub struct Suspension {
     ports: Hardware,
     memory: IdentityMap,
-    control: [Option<u16>; 2],
+    control_a: u16,
+    control_b: Option<u16>,
     status: [Option<u16>; 2],
     acpi_enable: Option<(u16, u8)>,
     types: SleepTypes,
@@ -70,7 +71,8 @@ impl Suspension {
         (status[0].is_some() && is_apart).then_some(Self {
             ports,
             memory,
-            control: [Some(a), b],
+            control_a: a,
+            control_b: b,
             status,
             acpi_enable,
             types,
@@ -104,13 +106,11 @@ impl Suspension {
 
     /// Asks for the sleep, and waits for it.
     fn enter(&self, ports: &impl Ports) {
-        let [control_a, control_b] = self.control;
-        let Some(control_a) = control_a else { return };
         // A one there is what ends the sleep.
         for port in self.status.into_iter().flatten() {
             ports.write_u16(port, WAKE_STATUS);
         }
-        begin_pm1(self.types, control_a, control_b, self.acpi_enable, ports);
+        begin_pm1(self.types, self.control_a, self.control_b, self.acpi_enable, ports);
         for _ in 0..POLLS {
             let mut status = self.status.into_iter().flatten();
             if status.any(|port| ports.read_u16(port) & WAKE_STATUS != 0) {
@@ -208,7 +208,8 @@ mod tests {
             ports: unsafe { Hardware::new() },
             // SAFETY: nothing is mapped, so nothing has to be.
             memory: unsafe { IdentityMap::new(0) },
-            control: [Some(0x604), Some(0x704)],
+            control_a: 0x604,
+            control_b: Some(0x704),
             status: [Some(0x600), Some(0x700)],
             acpi_enable: Some((0xb2, 0xf1)),
             types: SleepTypes::new(1, 2).unwrap(),
