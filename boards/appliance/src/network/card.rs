@@ -63,11 +63,11 @@ impl Card {
         core::mem::replace(&mut self.moved, false)
     }
 
-    /// Begins anew, as the device may have been reset.
+    /// Begins anew, as the device may have been reset. Nothing has moved by that: one that fails
+    /// again at once must not keep the guest awake.
     pub(crate) fn restart(&mut self) {
         let restarted = self.device.restart();
         self.works = restarted.is_ok();
-        self.moved = true;
         if let Err(failure) = restarted {
             warning!("a network device: {}", failure);
         }
