@@ -140,9 +140,11 @@ impl<A: Application> Served for Appliance<'_, A> {
     fn resume(&mut self) {
         self.pc.resume();
         self.network.resume();
+        let is_frozen = self.storage.watchdog_mut().is_roused();
         let storage = self.storage.filesystems_mut();
         storage.restart();
-        if storage.thaw().is_err() {
+        // What the host has frozen while the suspend was under way stays so.
+        if !is_frozen && storage.thaw().is_err() {
             machine::error!("the file system stays frozen");
         }
     }
