@@ -394,5 +394,7 @@ fn new_stack<N: Nic>(wire: &mut Wire<N>, random_seed: u64, now_ms: u64) -> Stack
 }
 
 fn instant(now_ms: u64) -> Instant {
-    Instant::from_millis(i64::try_from(now_ms).unwrap_or(i64::MAX / 1000))
+    // smoltcp counts µs, signed, and adds to them.
+    const LATEST_MS: i64 = i64::MAX / 2000;
+    Instant::from_millis(i64::try_from(now_ms).unwrap_or(LATEST_MS).min(LATEST_MS))
 }

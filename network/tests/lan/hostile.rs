@@ -194,6 +194,22 @@ fn noise_is_survived() {
     assert_eq!(lan.addresses()[0], "10.0.2.15/24");
 }
 
+/// A counter may jump when a machine is stopped and goes on elsewhere.
+#[test]
+fn any_time_is_survived() {
+    let latest = i64::MAX.unsigned_abs();
+    for now_ms in [latest / 1000 - 1, latest / 1000 + 1, latest, u64::MAX - 1, u64::MAX] {
+        let mut lan = Lan::leased();
+        lan.now_ms = now_ms;
+        lan.settle();
+        assert_ne!(lan.network.longest_sleep_ms(now_ms), Some(0), "{now_ms}");
+        lan.now_ms = 5000;
+        lan.network.interfaces_mut().for_each(network::Interface::renew);
+        lan.run_for(100);
+        assert_eq!(lan.addresses()[0], "10.0.2.15/24", "{now_ms}");
+    }
+}
+
 /// DHCP messages in every state of the client, with its transaction, and odd in all they say.
 #[test]
 fn any_dhcp_message_is_survived() {
