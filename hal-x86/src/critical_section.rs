@@ -10,8 +10,8 @@ use x86_64::instructions::interrupts;
 /// Turns interrupts off while a section lasts.
 ///
 /// Only right while a single processor runs the program; those that [`crate::processors`] starts
-/// have no part in it. Faults and non-maskable interrupts
-/// still come through; their handlers do not return.
+/// have no part in it. Faults and non-maskable interrupts still come through; their handlers do not
+/// return.
 #[derive(Debug)]
 pub struct SingleCore;
 

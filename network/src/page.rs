@@ -89,15 +89,7 @@ fn describe(
     }
     guest.lines(&mut |word, text| line(contents, format_args!("{word:<10}  {text}\n")));
     interfaces(&mut |interface| {
-        line(
-            contents,
-            format_args!(
-                "{:<10}  {}
-",
-                interface.name,
-                Hardware(interface)
-            ),
-        );
+        line(contents, format_args!("{:<10}  {}\n", interface.name, Hardware(interface)));
         for address in interface.addresses {
             line(contents, format_args!("{:<10}  {}/{}\n", "", address.address, address.prefix));
         }

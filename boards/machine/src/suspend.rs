@@ -36,8 +36,7 @@ impl Suspend for SuspendToRam {
 impl Machine<'_> {
     /// Suspends the machine by `suspension`, and returns when it has been woken, with the
     /// interrupts as they were. Every other device has been reset then, and all other processors
-    /// wait to be started. The
-    /// [uptime](crate::Platform::uptime_ms) goes on where it was.
+    /// wait to be started. The [uptime](crate::Platform::uptime_ms) goes on where it was.
     ///
     /// # Errors
     ///
