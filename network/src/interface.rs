@@ -1,20 +1,20 @@
 //! A network interface: its addresses, and the clients of its page.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
 use agent_core::{InterfaceAddress, InterfaceStatistics};
 use heapless::Vec;
 use smoltcp::config::{IFACE_MAX_ADDR_COUNT, IFACE_MAX_ROUTE_COUNT};
-use smoltcp::iface::{Config, Interface as Stack, PollResult, SocketHandle};
-use smoltcp::iface::{SocketSet, SocketStorage};
+use smoltcp::iface::{Config, Interface as Stack, PollResult, SocketSet, SocketStorage};
 use smoltcp::socket::{dhcpv4, tcp};
-use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv6Cidr};
 
 use crate::advertisement::{self, Advertisement};
 use crate::autoconfiguration::{Autoconfiguration, PREFIXES};
 use crate::connection::{Buffer, Connection};
+use crate::lease::Lease;
 use crate::membership::{self, Membership};
 use crate::request::Request;
 use crate::wire::{Nic, Wire};
@@ -35,13 +35,6 @@ const _: () = assert!(
     ADDRESSES <= IFACE_MAX_ADDR_COUNT && IFACE_MAX_ROUTE_COUNT >= 2,
     "smoltcp has room for all addresses, and a default route of each kind of IP"
 );
-
-/// How long a DHCP server is given to answer before it is asked again, ms: as long as it has been
-/// asked for already, within these bounds, so that the time doubles (RFC 2131, section 4.1).
-const DHCP_PATIENCE_MIN_MS: u64 = 2000;
-const DHCP_PATIENCE_MAX_MS: u64 = 64_000;
-/// How often what it has offered is asked for before the search begins again.
-const DHCP_REQUESTS: u16 = 3;
 
 /// The shortest sleep between two turns in which nothing moved, ms, whatever smoltcp says.
 const SLEEP_MIN_MS: u64 = 10;
@@ -89,17 +82,13 @@ pub struct Interface<'m, N> {
     wire: Wire<N>,
     stack: Stack,
     sockets: SocketSet<'m>,
-    dhcp: SocketHandle,
+    lease: Lease,
     connections: [Connection; CONNECTIONS],
     autoconfiguration: Autoconfiguration,
     /// What the next seed comes from.
     random: u64,
     is_up: bool,
-    /// When the search for a DHCP server began.
-    begun_ms: u64,
     membership: Membership,
-    /// The lease's address and router.
-    lease: Option<(Ipv4Cidr, Option<Ipv4Addr>)>,
 }
 
 impl<'m, N: Nic> Interface<'m, N> {
@@ -116,7 +105,7 @@ impl<'m, N: Nic> Interface<'m, N> {
         let hardware_address = wire.nic.hardware_address();
         let stack = new_stack(&mut wire, random_seed, now_ms);
         let mut sockets = SocketSet::new(&mut sockets.0[..]);
-        let dhcp = sockets.add(dhcpv4::Socket::new());
+        let lease = Lease::new(sockets.add(dhcpv4::Socket::new()), now_ms);
         let connections = buffers.0.each_mut().map(|buffer| {
             let mut socket = tcp::Socket::new(
                 tcp::SocketBuffer::new(&mut buffer.received[..]),
@@ -131,14 +120,12 @@ impl<'m, N: Nic> Interface<'m, N> {
             wire,
             stack,
             sockets,
-            dhcp,
+            lease,
             connections,
             autoconfiguration: Autoconfiguration::begin(hardware_address, now_ms),
             random: random_seed,
             is_up: false,
-            begun_ms: now_ms,
             membership: Membership::begin(now_ms),
-            lease: None,
         }
     }
 
@@ -166,7 +153,7 @@ impl<'m, N: Nic> Interface<'m, N> {
     pub(crate) fn addresses(&self) -> Vec<InterfaceAddress, ADDRESSES> {
         let mut addresses = Vec::new();
         if self.is_up {
-            let lease = self.lease.map(|(cidr, _)| InterfaceAddress {
+            let lease = self.lease.address().map(|cidr| InterfaceAddress {
                 address: cidr.address().into(),
                 prefix: cidr.prefix_len(),
             });
@@ -189,7 +176,7 @@ impl<'m, N: Nic> Interface<'m, N> {
 
     /// The routers to everywhere.
     pub(crate) fn routers(&self) -> impl Iterator<Item = IpAddr> {
-        let ipv4 = self.lease.and_then(|(_, router)| router).map(IpAddr::from);
+        let ipv4 = self.lease.router().map(IpAddr::from);
         let ipv6 = self.autoconfiguration.router().map(IpAddr::from);
         ipv4.into_iter().chain(ipv6).filter(|_| self.is_up)
     }
@@ -218,7 +205,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             }
             _ = self.stack.poll_ingress_single(now, &mut self.wire, &mut self.sockets);
         }
-        let is_leased = self.follow_dhcp();
+        let is_leased = self.lease.follow(&mut self.sockets);
         if is_advertised || is_leased {
             self.configure();
         }
@@ -257,16 +244,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             let frame = advertisement::solicitation(hardware_address, source);
             self.wire.nic.transmit(&frame);
         }
-        let patience_ms =
-            now_ms.saturating_sub(self.begun_ms).clamp(DHCP_PATIENCE_MIN_MS, DHCP_PATIENCE_MAX_MS);
-        let dhcp = self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp);
-        let mut retries = dhcp.get_retry_config();
-        retries.discover_timeout = Duration::from_millis(patience_ms);
-        retries.initial_request_timeout = Duration::from_millis(DHCP_PATIENCE_MIN_MS);
-        retries.request_retries = DHCP_REQUESTS;
-        dhcp.set_retry_config(retries);
-        // A server that has taken its offer back is asked again, but not at the speed of the network.
-        dhcp.set_ignore_naks(self.lease.is_none());
+        self.lease.pace(&mut self.sockets, now_ms);
 
         let (now, mut moved) = (instant(now_ms), false);
         for _ in 0..TURN_SENDS {
@@ -280,7 +258,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             connection.release(&mut self.sockets);
         }
         // That a lease is over is found out by sending.
-        if self.follow_dhcp() {
+        if self.lease.follow(&mut self.sockets) {
             self.configure();
         }
         moved
@@ -309,7 +287,7 @@ impl<'m, N: Nic> Interface<'m, N> {
     /// The link is up.
     fn begin(&mut self, now_ms: u64) {
         self.is_up = true;
-        self.begun_ms = now_ms;
+        self.lease.begin(now_ms);
         self.membership = Membership::begin(now_ms);
         // Another one each time, by the constant of Knuth's generator.
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -321,29 +299,10 @@ impl<'m, N: Nic> Interface<'m, N> {
     /// The link is down: nobody is there any more.
     fn end(&mut self) {
         self.is_up = false;
-        self.lease = None;
-        self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).reset();
+        self.lease.end(&mut self.sockets);
         for connection in &mut self.connections {
             connection.drop(&mut self.sockets);
         }
-    }
-
-    /// Takes note of what DHCP has found or lost; returns whether it has.
-    fn follow_dhcp(&mut self) -> bool {
-        let dhcp = self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp);
-        let Some(event) = dhcp.poll() else { return false };
-        self.lease = match event {
-            dhcpv4::Event::Configured(config) => {
-                // What the server says is an address, but any address.
-                let is_host = |address: &Ipv4Addr| {
-                    !(address.is_unspecified() || address.is_multicast() || address.is_broadcast())
-                };
-                let address = Some(config.address).filter(|cidr| is_host(&cidr.address()));
-                address.map(|address| (address, config.router.filter(is_host)))
-            }
-            dhcpv4::Event::Deconfigured => None,
-        };
-        true
     }
 
     /// Tells the stack what has been found out.
@@ -353,7 +312,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             Ipv6Cidr::new(address, if is_on_link { IPV6_PREFIX } else { IPV6_ALONE })
         });
         let ipv6 = [Ipv6Cidr::new(link_local, IPV6_PREFIX)].into_iter().chain(prefixes);
-        let ipv4 = self.lease.map(|(address, _)| IpCidr::Ipv4(address));
+        let ipv4 = self.lease.address().map(IpCidr::Ipv4);
         let addresses: Vec<IpCidr, ADDRESSES> = ipv6.map(IpCidr::Ipv6).chain(ipv4).collect();
         if self.stack.ip_addrs() != &addresses[..] {
             self.stack.update_ip_addrs(|known| {
@@ -363,7 +322,7 @@ impl<'m, N: Nic> Interface<'m, N> {
         }
         let routes = self.stack.routes_mut();
         // There is a place for each.
-        _ = match self.lease.and_then(|(_, router)| router) {
+        _ = match self.lease.router() {
             Some(next_hop) => routes.add_default_ipv4_route(next_hop).ok().flatten(),
             None => routes.remove_default_ipv4_route(),
         };

@@ -8,6 +8,7 @@
 //! ```text
 //! Network                  all interfaces: the agent's capability, and a turn of the program's loop
 //!   -> Interface           one of them: its addresses, its connections
+//!     -> lease             the address of a DHCP server
 //!     -> autoconfiguration routers and prefixes, as advertised; over advertisement, their wire format
 //!     -> membership        the group in which neighbours look for it
 //!     -> connection        one client of the page, from its first byte to its last
@@ -54,6 +55,7 @@ mod autoconfiguration;
 mod connection;
 mod date;
 mod interface;
+mod lease;
 mod membership;
 mod network;
 mod page;
