@@ -12,6 +12,7 @@ use crate::{Appliance, Case, Setup};
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("suspend/files", || on_each_machine(files)),
+    Case::new("suspend/frozen", || on_each_machine(frozen)),
     Case::new("suspend/fifty-times", || on_each_machine(fifty_times)),
     Case::new("suspend/in-memory", in_memory),
 ];
@@ -82,6 +83,26 @@ fn files(appliance: &mut Appliance) -> Result<()> {
     ensure!(contents == b"before and after", "`{}`", contents.escape_ascii());
     client.expect(r#"{"execute":"guest-fsfreeze-freeze"}"#, r#"{"return": 1}"#)?;
     disk.expect_clean()
+}
+
+/// A freeze that is asked for right after the suspend, in the same breath, lasts.
+fn frozen(appliance: &mut Appliance) -> Result<()> {
+    if !appliance.setup.channel.is_virtio() {
+        // A line has no way to keep what comes while the machine is reset.
+        return Ok(());
+    }
+    let mut client = appliance.guest.connect_when_up()?;
+    let requests = ["guest-suspend-ram", "guest-fsfreeze-freeze"]
+        .map(|command| format!("{{\"execute\":\"{command}\"}}\n"));
+    client.send(requests.concat())?;
+    appliance.guest.qmp().event("SUSPEND", ANSWER)?;
+    wake(&mut appliance.guest)?;
+    let reply = client.line(ANSWER)?;
+    ensure!(reply == b"{\"return\": 1}\n", "`{}`", reply.escape_ascii());
+    client.expect(r#"{"execute":"guest-fsfreeze-status"}"#, r#"{"return": "frozen"}"#)?;
+    client.expect(r#"{"execute":"guest-fsfreeze-thaw"}"#, r#"{"return": 1}"#)?;
+    let handle = client.open("after", "w").granted()?;
+    client.close(handle).granted()
 }
 
 fn fifty_times(appliance: &mut Appliance) -> Result<()> {
