@@ -47,6 +47,20 @@ impl Entry {
         }
     }
 
+    /// A request that ends in an error, on every machine in the same; it was not recorded.
+    fn mistake(command: &str, arguments: &str) -> Self {
+        let request = format!("{{\"execute\": \"{command}\", \"arguments\": {arguments}}}\n");
+        Self {
+            name: format!("{command} {arguments}"),
+            group: "args".into(),
+            chunks: vec![request.into_bytes()],
+            received: Vec::new(),
+            extra_block: Vec::new(),
+            environment: Vec::new(),
+            depends_on_machine: false,
+        }
+    }
+
     /// All that is sent, as one.
     pub fn sent(&self) -> Vec<u8> {
         self.chunks.concat()
@@ -58,7 +72,8 @@ pub fn recorded() -> PathBuf {
     workspace().join("tests/corpus/qemu-ga-7.2.22.jsonl")
 }
 
-/// Queries that were not recorded: what disks there are, and times in zones of many kinds.
+/// Requests that were not recorded: what disks there are, times in zones of many kinds, and arguments
+/// of every type that are wrong in every way.
 pub fn queries() -> Vec<Entry> {
     let zones = [
         "",
@@ -77,8 +92,44 @@ pub fn queries() -> Vec<Entry> {
         .map(|command| Entry::query(command, &[]))
         .into_iter()
         .chain(zones.map(|zone| Entry::query("guest-get-timezone", &[("TZ", zone)])))
+        .chain(MISTAKES.iter().map(|(command, arguments)| Entry::mistake(command, arguments)))
         .collect()
 }
+
+/// None of these does anything.
+const MISTAKES: &[(&str, &str)] = &[
+    ("guest-set-vcpus", "{}"),
+    ("guest-set-vcpus", r#"{"vcpus": null}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [], "x": 1}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [[]]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [null]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"online": true}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 1.0, "online": true}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 9223372036854775808, "online": true}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 0, "online": 1}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 0, "online": null}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 0, "online": true, "can-offline": 1}]}"#),
+    (
+        "guest-set-vcpus",
+        r#"{"vcpus": [{"logical-id": 0, "online": true, "a": 1, "b": 2, "c": 3}]}"#,
+    ),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 0, "online": true}, {"logical-id": 0}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 0, "online": true, "x\"\u00e9": 1}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": 99999, "online": false}]}"#),
+    ("guest-set-vcpus", r#"{"vcpus": [{"logical-id": -1, "online": true}]}"#),
+    ("guest-exec", r#"{"path": 1}"#),
+    ("guest-exec", r#"{"arg": []}"#),
+    ("guest-exec", r#"{"path": "/nonexistent/\u00e9\"", "arg": ["a"]}"#),
+    ("guest-exec", r#"{"path": "/nonexistent", "arg": {}}"#),
+    ("guest-exec", r#"{"path": "/nonexistent", "env": ["A=b", []]}"#),
+    ("guest-exec", r#"{"path": "/nonexistent", "input-data": 1}"#),
+    ("guest-exec", r#"{"path": "/nonexistent", "input-data": "A-B_"}"#),
+    ("guest-exec-status", r#"{"pid": "1"}"#),
+    ("guest-exec-status", r#"{"pid": -1}"#),
+    ("guest-ssh-get-authorized-keys", r#"{"username": null}"#),
+    ("guest-ssh-get-authorized-keys", r#"{"username": "no-such-user-42\n"}"#),
+];
 
 /// Reads the corpus at `path`.
 ///
