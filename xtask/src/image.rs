@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         };
         let out = match &options.out {
             Some(out) => out.clone(),
-            None => beside(&built)?,
+            None => images(board, &built)?,
         };
         fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
         let path = out.join(name);
@@ -84,10 +84,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `target/images`, for a binary in `target/release`.
-fn beside(built: &Path) -> Result<PathBuf> {
-    let target = built.parent().and_then(Path::parent).context("no target directory")?;
-    Ok(target.join("images"))
+/// `target/images`, for a binary in `target/release`, or in the demonstration's own folder in
+/// `target`.
+fn images(board: Board, built: &Path) -> Result<PathBuf> {
+    let depth = if matches!(board, Board::Demonstration) { 3 } else { 2 };
+    Ok(built.ancestors().nth(depth).context("no target directory")?.join("images"))
 }
 
 /// A table: what has to be loaded, and static memory by use.
