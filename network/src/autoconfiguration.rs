@@ -143,7 +143,8 @@ impl Autoconfiguration {
         let advertised = end(now_ms, information.valid_s);
         let known = self.prefixes.iter_mut().find(|prefix| prefix.address == address);
         if let Some(prefix) = known {
-            prefix.is_on_link = information.is_on_link;
+            // That it is not said to be on the link says nothing (RFC 4861, section 4.6.2).
+            prefix.is_on_link |= information.is_on_link;
             let two_hours = end(now_ms, TWO_HOURS_S);
             prefix.end = advertised.max(prefix.end.min(two_hours));
         } else if advertised > now_ms {

@@ -184,6 +184,23 @@ fn a_forged_lifetime_leaves_two_hours() {
     assert_eq!(addresses(&mut lan).len(), 1, "longer is always possible");
 }
 
+/// RFC 4861, section 4.6.2.
+#[test]
+fn another_router_cannot_take_a_prefix_off_the_link() {
+    let mut lan = Lan::silent();
+    let saying = |flags| Router {
+        prefixes: vec![("2001:db8::", 64, flags, 86_400, 14_400)],
+        lifetime_s: 0,
+        ..router()
+    };
+    lan.receive(saying(AUTONOMOUS).advertisement());
+    assert_eq!(lan.routes(), ["fe80::/64"]);
+    for flags in [BOTH, AUTONOMOUS] {
+        lan.receive(saying(flags).advertisement());
+        assert_eq!(lan.routes(), ["fe80::/64", "2001:db8::/64"]);
+    }
+}
+
 #[test]
 fn prefixes_that_make_no_address_are_ignored() {
     let cases: [(&str, u8, u8, u32, u32); 13] = [
