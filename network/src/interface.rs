@@ -205,7 +205,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             }
             _ = self.stack.poll_ingress_single(now, &mut self.wire, &mut self.sockets);
         }
-        let is_leased = self.lease.follow(&mut self.sockets);
+        let is_leased = self.lease.follow(&mut self.sockets, now_ms);
         if is_advertised || is_leased {
             self.configure();
         }
@@ -258,7 +258,7 @@ impl<'m, N: Nic> Interface<'m, N> {
             connection.release(&mut self.sockets);
         }
         // That a lease is over is found out by sending.
-        if self.lease.follow(&mut self.sockets) {
+        if self.lease.follow(&mut self.sockets, now_ms) {
             self.configure();
         }
         moved

@@ -18,7 +18,7 @@ const REQUESTS: u16 = 3;
 #[derive(Debug)]
 pub(crate) struct Lease {
     socket: SocketHandle,
-    /// When the search for a server began.
+    /// When the search for a server began, where there is no lease.
     begun_ms: u64,
     /// The address and the router, where there is a lease.
     granted: Option<(Ipv4Cidr, Option<Ipv4Addr>)>,
@@ -53,8 +53,9 @@ impl Lease {
 
     /// Tells the client, before it sends, how often to do so.
     pub(crate) fn pace(&self, sockets: &mut SocketSet<'_>, now_ms: u64) {
-        let patience_ms =
-            now_ms.saturating_sub(self.begun_ms).clamp(PATIENCE_MIN_MS, PATIENCE_MAX_MS);
+        // One that is over is found to be so by sending, and the search begins with that.
+        let begun_ms = if self.granted.is_some() { now_ms } else { self.begun_ms };
+        let patience_ms = now_ms.saturating_sub(begun_ms).clamp(PATIENCE_MIN_MS, PATIENCE_MAX_MS);
         let socket = sockets.get_mut::<Socket<'_>>(self.socket);
         let mut retries = socket.get_retry_config();
         retries.discover_timeout = Duration::from_millis(patience_ms);
@@ -66,7 +67,7 @@ impl Lease {
     }
 
     /// Takes note of what the client has found or lost; returns whether it has.
-    pub(crate) fn follow(&mut self, sockets: &mut SocketSet<'_>) -> bool {
+    pub(crate) fn follow(&mut self, sockets: &mut SocketSet<'_>, now_ms: u64) -> bool {
         let Some(event) = sockets.get_mut::<Socket<'_>>(self.socket).poll() else { return false };
         self.granted = match event {
             Event::Configured(config) => {
@@ -77,7 +78,10 @@ impl Lease {
                 let address = Some(config.address).filter(|cidr| is_host(&cidr.address()));
                 address.map(|address| (address, config.router.filter(is_host)))
             }
-            Event::Deconfigured => None,
+            Event::Deconfigured => {
+                self.begin(now_ms);
+                None
+            }
         };
         true
     }

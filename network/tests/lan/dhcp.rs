@@ -53,6 +53,32 @@ fn a_server_that_refuses_ends_the_lease() {
     assert_eq!(lan.addresses()[0], "10.0.2.15/24");
 }
 
+/// However long a lease has lasted, whether it is refused or runs out: the search for the next one
+/// begins with short waits, as nobody offers one.
+#[test]
+fn after_a_lease_the_search_is_quick_again() {
+    for (before_ms, refuses) in [(43_195_000, true), (86_395_000, false)] {
+        let mut lan = Lan::leased();
+        let mut server = lan.server.take().unwrap();
+        server.refuses = refuses;
+        lan.run_for(before_ms);
+        assert_eq!(lan.addresses()[0], "10.0.2.15/24");
+        for _ in 0..70 {
+            let _ = lan.network.turn(&mut crate::Described, lan.now_ms);
+            for frame in lan.cable.take_sent() {
+                let answer = server.answer(&frame);
+                if refuses && server.heard.last() == Some(&Request) {
+                    lan.cable.deliver(answer.unwrap());
+                }
+            }
+            lan.now_ms += 1000;
+        }
+        assert_eq!(lan.addresses(), [LINK_LOCAL]);
+        let searches = server.heard.iter().filter(|kind| **kind == Discover).count();
+        assert!((5..=7).contains(&searches), "{searches} of {:?}", server.heard);
+    }
+}
+
 /// What servers say that makes no sense: the address that comes of it, if any, and the routes.
 #[test]
 fn what_a_server_gives_is_checked() {
