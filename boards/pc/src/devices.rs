@@ -16,6 +16,9 @@ use hal_x86::acpi::{Gsi, Polarity, Tables, VirtioMmio};
 use hal_x86::pci::ConfigurationPorts;
 use machine::{Machine, command_line, warning};
 
+/// Places behind memory-mapped registers that are looked at. QEMU's microvm has 24.
+const PLACES: usize = 64;
+
 /// Where to look for devices.
 #[derive(Debug)]
 pub struct Devices<'s, 'm> {
@@ -132,7 +135,16 @@ impl<'s, 'm> Devices<'s, 'm> {
     fn behind_registers(&self, kind: DeviceType, take: Take<'_>) -> bool {
         let described = self.tables.into_iter().flat_map(Tables::virtio_mmio);
         let named = command_line::virtio_mmio(self.start.command_line());
+        // Firecracker tells of each device in both ways, and opening one again would reset it.
+        let mut seen = heapless::Vec::<u64, PLACES>::new();
         for VirtioMmio { base, length, gsi } in described.chain(named) {
+            if seen.contains(&base) {
+                continue;
+            }
+            if seen.push(base).is_err() {
+                warning!("more places for devices than are looked at");
+                break;
+            }
             // SAFETY: as for PCI.
             match unsafe { mmio::probe(base, length.into(), &self.registers()) } {
                 // It may be in use, and to drop its transport would reset it.

@@ -7,9 +7,11 @@ use tests::disk::{Disk, Drive, Format};
 use tests::files::Verdict as _;
 use tests::image::Image;
 use tests::machine::Machine;
+use tests::network::Card;
 use tests::qemu::{Guest, Launch};
 
 use crate::files::{VIRTIO_BLOCK, pci_controller};
+use crate::network::await_user_addresses;
 use crate::{Appliance, Case, EverywhereCase, launch, with_guest};
 
 pub(crate) const EVERYWHERE: &[EverywhereCase] = &[
@@ -22,6 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("disks/several/pc", || several(Machine::Pc)),
     Case::new("disks/several/q35", || several(Machine::Q35)),
     Case::new("disks/several/microvm", || several(Machine::Microvm)),
+    Case::new("disks/told-of-twice", told_of_twice),
     Case::new("disks/as-many-as-letters", as_many_as_letters),
     Case::new("disks/discards-are-counted", discards),
     Case::new("disks/failures-are-not-counted", failures),
@@ -77,6 +80,31 @@ fn disks(appliance: &mut Appliance) -> Result<()> {
     }
     ensure!(listed == expected, "{listed:#?}\n  not\n{expected:#?}");
     Ok(())
+}
+
+/// Firecracker tells of every device in the DSDT and on the command line. Each is one device all the
+/// same, and works.
+fn told_of_twice() -> Result<()> {
+    let disk = Disk::formatted(Format::FAT16)?;
+    let card = Card::user(1);
+    // Where QEMU's microvm has them.
+    let places = (0..24).map(|slot| 0xfeb0_0000_u64 + slot * 0x200);
+    let words: Vec<_> = places.map(|base| format!("virtio_mmio.device=512@{base:#x}:24")).collect();
+    let launch = launch()?
+        .drive(Drive::of(&disk))
+        .extra(card.arguments(Machine::Microvm))
+        .more_command_line(&words.join(" "));
+    with_guest(launch, |_, client| {
+        let listed = list(client, "guest-get-disks")?;
+        let expected = [entry("/dev/vda", "tinyqga-0", &no_controller())];
+        ensure!(listed == expected, "{listed:#?}");
+        client.put_file("file", b"contents")?;
+        ensure!(disk.get("file")? == b"contents");
+        await_user_addresses(client, "eth0", &card)?;
+        let interfaces = client.interfaces()?;
+        ensure!(interfaces.len() == 1, "{interfaces:#?}");
+        Ok(())
+    })
 }
 
 /// QEMU's counters of the disk `id`.

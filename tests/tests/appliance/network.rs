@@ -58,7 +58,7 @@ fn user_addresses(card: &Card) -> [String; 3] {
     [USER_IPV4.into(), format!("{link_local}/64"), format!("{advertised}/64")]
 }
 
-fn await_user_addresses(client: &mut Client, name: &str, card: &Card) -> Result<()> {
+pub(crate) fn await_user_addresses(client: &mut Client, name: &str, card: &Card) -> Result<()> {
     let expected = user_addresses(card);
     client.await_addresses(name, &expected.each_ref().map(String::as_str), ADDRESSES)
 }
