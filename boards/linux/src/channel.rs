@@ -15,8 +15,8 @@ use rustix::io::Errno;
 pub(crate) trait Channel:
     Read<Error = ChannelError> + ReadReady + Write + WriteReady
 {
-    /// Waits until it is worth to pump again, at most `timeout`, and no longer than until `other`
-    /// is ready to be read.
+    /// Waits until it is worth to pump again, at most `timeout`, and no longer than until one of
+    /// `others` is ready to be read.
     ///
     /// # Errors
     ///
@@ -24,7 +24,7 @@ pub(crate) trait Channel:
     fn wait(
         &mut self,
         timeout: Option<Duration>,
-        other: Option<BorrowedFd<'_>>,
+        others: &[BorrowedFd<'_>],
     ) -> Result<(), ChannelError>;
 
     /// Whether what was written has left this machine, as far as that can be known.

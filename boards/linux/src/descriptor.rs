@@ -54,16 +54,15 @@ impl Descriptor {
         self.refused = PollFlags::empty();
     }
 
-    /// Waits until what was refused may go on, `other` can be read, a signal has come, or
-    /// `timeout` is over.
+    /// Waits until what was refused may go on, one of `others` can be read, or `timeout` is over.
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
-        other: Option<BorrowedFd<'_>>,
+        others: &[BorrowedFd<'_>],
     ) -> Result<(), Errno> {
         let refused = self.refused;
         self.forget();
-        wait_for(Some(PollFd::new(&self.descriptor, refused)), other, timeout)
+        wait_for(Some(PollFd::new(&self.descriptor, refused)), others, timeout)
     }
 
     fn ready(&mut self, events: PollFlags) -> Result<bool, Errno> {
@@ -82,16 +81,16 @@ impl AsFd for Descriptor {
     }
 }
 
-/// Waits until `first` has an event, `other` can be read, a signal has come, or `timeout` is over.
+/// Waits until `first` has an event, one of `others` can be read, or `timeout` is over.
 pub(crate) fn wait_for(
     first: Option<PollFd<'_>>,
-    other: Option<BorrowedFd<'_>>,
+    others: &[BorrowedFd<'_>],
     timeout: Option<Duration>,
 ) -> Result<(), Errno> {
     // A time that the kernel's type cannot hold is as good as for ever.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    let other = other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN));
-    let mut polled: Vec<_> = first.into_iter().chain(other).collect();
+    let others = others.iter().map(|other| PollFd::from_borrowed_fd(*other, PollFlags::IN));
+    let mut polled: Vec<_> = first.into_iter().chain(others).collect();
     match poll(&mut polled, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error),

@@ -140,14 +140,14 @@ impl Channel for Device {
     fn wait(
         &mut self,
         timeout: Option<Duration>,
-        other: Option<BorrowedFd<'_>>,
+        others: &[BorrowedFd<'_>],
     ) -> Result<(), ChannelError> {
         if core::mem::take(&mut self.is_host_absent) {
             self.descriptor.forget();
             let pause = timeout.unwrap_or(ABSENT_HOST_PAUSE).min(ABSENT_HOST_PAUSE);
-            return Ok(wait_for(None, other, Some(pause))?);
+            return Ok(wait_for(None, others, Some(pause))?);
         }
-        Ok(self.descriptor.wait(timeout, other)?)
+        Ok(self.descriptor.wait(timeout, others)?)
     }
 
     fn is_drained(&self) -> bool {

@@ -10,6 +10,7 @@
 //! device | socket             the channel: a serial or virtio port, or a Unix socket
 //!     descriptor              one that never blocks, and what it has refused
 //!   -> serve                  agent_core::Pump between channel and agent; poll(2) in between
+//!     -> signals              to end, and of a child's end
 //!     -> host                 the capabilities, by system calls: clock, files, filesystems, ...
 //!     -> watchdog             ends a freeze that the host has forgotten
 //! ```
@@ -21,6 +22,7 @@ mod host;
 mod log;
 mod options;
 mod serve;
+mod signals;
 mod socket;
 mod watchdog;
 
@@ -36,6 +38,7 @@ use crate::{
     log::Log,
     options::{Invocation, Method, Options},
     serve::serve,
+    signals::Signals,
     socket::Socket,
     watchdog::Watchdog,
 };
@@ -61,14 +64,19 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let Err(error) = run(&options);
-    options.log().note(format_args!("{error:#}"));
-    ExitCode::FAILURE
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            options.log().note(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// Opens the channel and serves it; returns only when that is no longer possible.
-fn run(options: &Options) -> anyhow::Result<core::convert::Infallible> {
+/// Opens the channel and serves it until a signal ends that, or it is no longer possible.
+fn run(options: &Options) -> anyhow::Result<()> {
     let log = options.log();
+    let mut signals = Signals::new().context("signals")?;
     let mut buffers = Buffers::<REQUEST, REPLY>::new();
     let programs = options.exec.then(Processes::new).transpose();
     let programs = programs.context("guest-exec needs pidfd_open(2)")?;
@@ -78,11 +86,25 @@ fn run(options: &Options) -> anyhow::Result<core::convert::Infallible> {
     let agent = &mut agent;
     let watchdog = Watchdog::new(options.freeze_timeout);
     let path = &options.path;
-    match options.method {
-        Method::IsaSerial => serve(&mut Device::open_serial(path, log)?, agent, watchdog, log),
-        Method::UnixListen => serve(&mut Socket::listen(path, log)?, agent, watchdog, log),
-        Method::VirtioSerial => serve(&mut Device::open_port(path, log)?, agent, watchdog, log),
+    let signals = &mut signals;
+    let outcome = match options.method {
+        Method::IsaSerial => {
+            serve(&mut Device::open_serial(path, log)?, agent, watchdog, signals, log)
+        }
+        Method::UnixListen => serve(&mut Socket::listen(path, log)?, agent, watchdog, signals, log),
+        Method::VirtioSerial => {
+            serve(&mut Device::open_port(path, log)?, agent, watchdog, signals, log)
+        }
+    };
+    if agent.is_frozen() {
+        // Nobody else would.
+        match agent.thaw() {
+            Ok(count) => log.note(format_args!("at the end, {count} file systems thawed")),
+            Err(error) => log.note(format_args!("at the end, no thaw works: {error:?}")),
+        }
     }
+    agent.board_mut().write_back();
+    outcome
 }
 
 /// Prints what was asked for; a reader that has gone away is no reason to fail loudly.

@@ -1,7 +1,6 @@
-//! The main loop: drive programs, pump, carry out a shutdown or a sleep, thaw what was forgotten,
-//! wait.
+//! The main loop: heed signals, drive programs, pump, carry out a shutdown or a sleep, thaw what was
+//! forgotten, wait.
 
-use core::convert::Infallible;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -11,6 +10,7 @@ use crate::{
     channel::Channel,
     host::{Host, Processes},
     log::Log,
+    signals::Signals,
     watchdog::Watchdog,
 };
 
@@ -20,7 +20,7 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// How often to look whether it has.
 const DRAIN_STEP: Duration = Duration::from_millis(10);
 
-/// Serves a channel for as long as it works.
+/// Serves a channel until a signal ends it.
 ///
 /// # Errors
 ///
@@ -29,10 +29,19 @@ pub(crate) fn serve(
     channel: &mut impl Channel,
     agent: &mut Agent<'_, Host>,
     mut watchdog: Watchdog,
+    signals: &mut Signals,
     log: Log,
-) -> anyhow::Result<Infallible> {
+) -> anyhow::Result<()> {
     let mut pump = Pump::new();
+    let mut has_orphans = false;
     loop {
+        let came = signals.take();
+        if came.end {
+            return Ok(());
+        }
+        if came.child || has_orphans {
+            has_orphans = agent.board_mut().reap();
+        }
         if let Some(programs) = &mut agent.board_mut().programs {
             programs.advance();
         }
@@ -57,12 +66,13 @@ pub(crate) fn serve(
             }
             continue;
         }
-        if !moved {
+        if !moved && !has_orphans {
             let drain = leaving.map(|_| DRAIN_STEP);
             let left = watchdog.left(Instant::now());
             let timeout = [drain, left].into_iter().flatten().min();
-            let activity = agent.board_mut().programs.as_ref().map(Processes::activity);
-            channel.wait(timeout, activity)?;
+            let programs = agent.board_mut().programs.as_ref().map(Processes::activity);
+            let others: Vec<_> = programs.into_iter().chain([signals.activity()]).collect();
+            channel.wait(timeout, &others)?;
         }
     }
 }

@@ -169,10 +169,10 @@ impl Channel for Socket {
     fn wait(
         &mut self,
         timeout: Option<Duration>,
-        other: Option<BorrowedFd<'_>>,
+        others: &[BorrowedFd<'_>],
     ) -> Result<(), ChannelError> {
         let Some(client) = &mut self.client else {
-            wait_for(Some(PollFd::new(&self.listener, PollFlags::IN)), other, timeout)?;
+            wait_for(Some(PollFd::new(&self.listener, PollFlags::IN)), others, timeout)?;
             return self.accept();
         };
         if client.has_finished && !client.descriptor.has_refused() {
@@ -181,6 +181,6 @@ impl Channel for Socket {
             self.log.detail(format_args!("the client has been served"));
             return Ok(());
         }
-        Ok(client.descriptor.wait(timeout, other)?)
+        Ok(client.descriptor.wait(timeout, others)?)
     }
 }

@@ -30,7 +30,7 @@ use self::{
     accounts::Accounts, clock::SystemClock, devices::PciDevices, disks::BlockDevices,
     disks::attachment::Sysfs, files::OpenFiles, filesystems::Mounted, identity::System,
     kernel_files::KernelFiles, memory::MemoryBlocks, network::Stack, processors::LogicalProcessors,
-    shutdown::Shutdown, suspend::Sleep, usage::Counters,
+    programs::reap_orphans, shutdown::Shutdown, suspend::Sleep, usage::Counters,
 };
 use crate::log::Log;
 
@@ -89,16 +89,26 @@ impl Host {
         Self { programs, ..self }
     }
 
+    /// Writes what is still to be written of every open file.
+    pub(crate) fn write_back(&mut self) {
+        self.files.write_back();
+    }
+
+    /// Takes note of children that have ended. Returns whether there may be more of them.
+    pub(crate) fn reap(&mut self) -> bool {
+        reap_orphans(self.programs.as_mut())
+    }
+
     /// Does the shutdown that was asked for. Returns only where the kernel refuses, or in a dry
     /// run.
     pub(crate) fn shut_down(&mut self) {
-        self.files.write_back();
+        self.write_back();
         self.shutdown.carry_out();
     }
 
     /// Does the sleep that was asked for, and returns when the machine is awake again.
     pub(crate) fn fall_asleep(&mut self) {
-        self.files.write_back();
+        self.write_back();
         self.sleep.carry_out();
     }
 }

@@ -5,6 +5,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::listener::{Agent, Client, error, returned};
@@ -154,6 +155,40 @@ fn handles_run_out_and_outlive_clients() {
     assert_eq!(read(&mut client, &json!(1063), 5), all);
     returned(&mut client, "guest-file-close", &json!({"handle": 1000}));
     assert_eq!(open(&mut client, "file", "r"), json!(1064));
+}
+
+/// What a client was told is written is in the file when the agent is ended.
+#[test]
+fn nothing_is_lost_when_the_agent_is_ended() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut agent = Agent::start(&[]);
+        let mut client = agent.connect();
+        let handle = open(&mut client, "file", "w");
+        let arguments = json!({"handle": handle, "buf-b64": "dGV4dA=="});
+        returned(&mut client, "guest-file-write", &arguments);
+        assert_eq!(agent.process.end(signal), Some(0));
+        assert_eq!(fs::read(agent.directory().join("file")).unwrap(), b"text");
+    }
+}
+
+/// A freeze writes what clients have left in buffers, and cannot tell them that this has failed.
+#[test]
+fn what_fails_before_a_freeze_is_told_after_it() {
+    let agent = Agent::start(&[]);
+    let mut client = agent.connect();
+    let handle = open(&mut client, "/dev/full", "w");
+    let of_file = json!({"handle": handle});
+    let text = json!({"handle": handle, "buf-b64": "dGV4dA=="});
+    for (command, what) in
+        [("guest-file-flush", "flush file"), ("guest-file-close", "close handle")]
+    {
+        returned(&mut client, "guest-file-write", &text);
+        returned(&mut client, "guest-fsfreeze-freeze", &json!({}));
+        returned(&mut client, "guest-fsfreeze-thaw", &json!({}));
+        let expected = format!("failed to {what}: No space left on device");
+        assert_eq!(error(&mut client, command, &of_file), expected);
+    }
+    returned(&mut client, "guest-file-close", &of_file);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `guest-get-fsinfo`, `guest-fsfreeze-*` and `guest-fstrim`: in a dry run, always.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::listener::Agent;
@@ -85,6 +86,17 @@ fn a_forgotten_freeze_ends_by_itself() {
     agent.play(FREEZE);
     agent.play(THAW);
     assert_eq!(agent.play(STATUS), THAWED);
+}
+
+#[test]
+fn an_agent_that_is_ended_leaves_nothing_frozen() {
+    let mut agent = Agent::start(&[]);
+    if listed(&agent).is_empty() {
+        return;
+    }
+    agent.play(FREEZE);
+    assert_eq!(agent.process.end(Signal::TERM), Some(0));
+    agent.process.log_until("at the end");
 }
 
 #[test]

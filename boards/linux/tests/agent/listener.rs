@@ -9,7 +9,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{DEADLINE, Process, command, command_ignoring, command_in_earnest};
+use crate::process::{
+    DEADLINE, Process, command, command_as_subreaper, command_ignoring, command_in_earnest,
+};
 
 /// An agent that listens.
 pub(crate) struct Agent {
@@ -46,6 +48,13 @@ impl Agent {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("agent.sock");
         Self::start_command(command_ignoring(signal), directory, path, arguments)
+    }
+
+    /// One to which the children are left of those that have ended before them.
+    pub(crate) fn start_as_subreaper(arguments: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("agent.sock");
+        Self::start_command(command_as_subreaper(), directory, path, arguments)
     }
 
     pub(crate) fn start_at(directory: TempDir, path: PathBuf, arguments: &[&str]) -> Self {

@@ -3,11 +3,12 @@
 
 use core::time::Duration;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 
 /// What no agent is left alone for longer than, and no read waits for.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
@@ -30,6 +31,14 @@ pub(crate) fn command_in_earnest() -> Command {
 pub(crate) fn command_ignoring(signal: &str) -> Command {
     let mut command = piped(Command::new("env"));
     command.arg(format!("--ignore-signal={signal}")).args([AGENT, "--dry-run"]);
+    command
+}
+
+/// The agent, to which the children are left of those that have ended before them.
+pub(crate) fn command_as_subreaper() -> Command {
+    let mut command = command();
+    // SAFETY: Between fork and exec, all that this does is one system call.
+    unsafe { command.pre_exec(|| Ok(set_child_subreaper(Some(getpid()))?)) };
     command
 }
 
@@ -95,6 +104,12 @@ impl Process {
     /// The number of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it a signal that ends it, and returns its exit code.
+    pub(crate) fn end(&mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.child.wait().unwrap().code()
     }
 
     /// Whether the agent still runs.

@@ -204,6 +204,27 @@ fn a_program_ends_where_ends_were_ignored() {
     assert_eq!(end(&mut client, &pid), json!({"exited": true, "exitcode": 3}));
 }
 
+/// As process 1 has it: a program's own children are the agent's when the program has ended.
+#[test]
+fn orphans_are_waited_for() {
+    const ORPHANS: usize = 100;
+    let agent = Agent::start_as_subreaper(&["--exec"]);
+    let mut client = agent.connect();
+    let script = "for i in $(seq $1); do sleep 0.1 & echo $! >> orphans; done; exit 3";
+    let arguments = json!({"path": "sh", "arg": ["-c", script, "sh", ORPHANS.to_string()]});
+    let pid = start(&mut client, &arguments);
+    assert_eq!(end(&mut client, &pid), json!({"exited": true, "exitcode": 3}));
+    let orphans = fs::read_to_string(agent.directory().join("orphans")).unwrap();
+    assert_eq!(orphans.lines().count(), ORPHANS);
+    let start = Instant::now();
+    for orphan in orphans.lines() {
+        while fs::exists(format!("/proc/{orphan}")).unwrap() {
+            assert!(start.elapsed() < DEADLINE, "{orphan} is not waited for");
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
 #[test]
 fn an_idle_agent_sleeps_beside_a_program_that_does_nothing() {
     let ticks = |agent: &Agent| -> u64 {

@@ -54,11 +54,11 @@ impl Ahead {
 }
 
 impl OpenFiles {
-    /// Writes what is still to be written of every file; what fails is lost, as when a process
-    /// ends.
+    /// Writes what is still to be written of every file. What fails is told of when the client
+    /// next writes to the file, flushes it, or closes it.
     pub(crate) fn write_back(&mut self) {
         for stream in self.streams.iter_mut() {
-            let _ = stream.write_back();
+            stream.write_back_unasked();
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Stream {
     start: usize,
     end: usize,
     is_writing: bool,
+    /// What went wrong when nobody had asked, and has not been told yet.
+    failure: Option<Errno>,
     /// The last thing done was to read, and a seek must come before a write.
     has_read: bool,
     /// The kernel's position in the file, where it is known; `buffer[..end]` was read before it.
@@ -60,6 +62,7 @@ impl Stream {
             start: 0,
             end: 0,
             is_writing: false,
+            failure: None,
             has_read: false,
             position: None,
         })
@@ -158,8 +161,21 @@ impl Stream {
         Ok(count)
     }
 
-    /// Writes what is in the buffer to the file. What fails is dropped: it is told of once.
+    /// Writes what is in the buffer to the file. What fails is dropped: it is told of once, even if
+    /// it has failed [before](Self::write_back_unasked).
     pub(super) fn write_back(&mut self) -> Result<(), Errno> {
+        let outcome = self.write_out();
+        self.failure.take().map_or(outcome, Err)
+    }
+
+    /// The same when no client waits for the outcome; the next one to ask is told.
+    pub(super) fn write_back_unasked(&mut self) {
+        if let Err(error) = self.write_out() {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn write_out(&mut self) -> Result<(), Errno> {
         if !self.is_writing {
             return Ok(());
         }

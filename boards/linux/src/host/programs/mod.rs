@@ -5,6 +5,7 @@
 
 mod capture;
 mod feed;
+mod orphans;
 mod process;
 mod search;
 mod start;
@@ -12,12 +13,12 @@ mod start;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use agent_core::{Errno as Words, Invocation, Pid, ProgramStatus, Programs, Stream};
-use nix::sys::signal::{SigHandler, Signal, signal};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{PidfdFlags, WaitStatus, getpid, pidfd_open};
 
+pub(crate) use self::orphans::reap as reap_orphans;
 use self::process::{Part, Process};
 use super::errno::words;
 
@@ -47,11 +48,6 @@ impl Processes {
     /// The kernel cannot tell the end of a process by a descriptor: that takes Linux 5.3.
     pub(crate) fn new() -> Result<Self, Errno> {
         pidfd_open(getpid(), PidfdFlags::empty())?;
-        // Who has started this process may have had it ignored, and then the kernel keeps nothing of
-        // the end of a child (wait(2)).
-        // SAFETY: This installs no handler.
-        unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }
-            .map_err(|error| Errno::from_raw_os_error(error as i32))?;
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Self { events, started: Vec::new(), next: 0 })
     }
@@ -78,6 +74,13 @@ impl Processes {
             {
                 process.advance(part);
             }
+        }
+    }
+
+    /// A process has ended in this way, which somebody else has found out.
+    fn end(&mut self, pid: rustix::process::Pid, status: WaitStatus) {
+        if let Some(process) = self.find(Pid(pid.as_raw_nonzero().get().into())) {
+            process.end_with(status);
         }
     }
 

@@ -1,13 +1,12 @@
 //! One program: a child process, its pipes and its end.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus};
+use std::process::Child;
 
 use agent_core::{End, Invocation, Pid, ProgramStatus, Stream};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{self, PidfdFlags, pidfd_open};
+use rustix::process::{self, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
 
 use super::{
     capture::Captured,
@@ -118,10 +117,16 @@ impl Process {
     }
 
     fn reap(&mut self) {
-        if let Ok(Some(status)) = self.child.try_wait() {
-            self.end = Some(end(status));
-            self.pidfd = None;
+        let pid = process::Pid::from_child(&self.child);
+        if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
+            self.end_with(status);
         }
+    }
+
+    /// It has ended in this way.
+    pub(super) fn end_with(&mut self, status: WaitStatus) {
+        self.end = Some(end(status));
+        self.pidfd = None;
     }
 
     /// Whether it has ended, and all that it has written is here: as with qemu-ga, who keeps a
@@ -148,11 +153,11 @@ impl Process {
     }
 }
 
-fn end(status: ExitStatus) -> End {
-    match (status.code(), status.signal()) {
+fn end(status: WaitStatus) -> End {
+    match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => End::Exit(code.into()),
         (None, Some(signal)) => End::Signal(signal.into()),
         // wait(2) tells of nothing else without being asked to.
-        (None, None) => End::Exit(status.into_raw().into()),
+        (None, None) => End::Exit(status.as_raw().into()),
     }
 }

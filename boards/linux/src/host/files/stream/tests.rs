@@ -151,3 +151,20 @@ fn the_size_tells_what_is_left() {
     assert_eq!(stream.known_left(), Ok(Some(0)));
     assert_eq!(opened(Path::new("/dev/zero"), b"r").known_left(), Ok(None));
 }
+
+#[test]
+fn what_failed_unasked_is_told_once() {
+    let mut stream = opened(Path::new("/dev/full"), b"w");
+    write_all(&mut stream, b"text");
+    stream.write_back_unasked();
+    stream.write_back_unasked();
+    assert_eq!(stream.flush(), Err(Errno::NOSPC));
+    assert_eq!(stream.flush(), Ok(()));
+    // Nor does what comes after it get lost.
+    let (_directory, path) = file();
+    let mut stream = opened(&path, b"w");
+    stream.failure = Some(Errno::NOSPC);
+    write_all(&mut stream, b"text");
+    assert_eq!(stream.flush(), Err(Errno::NOSPC));
+    assert_eq!(fs::read(&path).unwrap(), b"text");
+}
