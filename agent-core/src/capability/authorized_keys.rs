@@ -12,7 +12,8 @@ pub trait AuthorizedKeys {
     fn list(&mut self, user: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<(), KeysError>;
 
     /// Adds keys that the user does not have yet, all or none of them. With `reset` the user has
-    /// only these afterwards.
+    /// only these afterwards. Each is a line of text that is not empty and no comment, without white
+    /// space around it.
     ///
     /// # Errors
     ///
@@ -24,7 +25,8 @@ pub trait AuthorizedKeys {
         reset: bool,
     ) -> Result<(), KeysError>;
 
-    /// Removes the keys that `selected` says yes to.
+    /// Removes the keys that `selected` says yes to; it is to be asked without white space around
+    /// them.
     ///
     /// # Errors
     ///

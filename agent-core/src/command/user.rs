@@ -1,6 +1,6 @@
 //! `guest-set-user-password` and `guest-ssh-*`.
 
-use super::{Call, Command, Field, Needs, Type, call::present};
+use super::{Arguments, Call, Command, Field, Needs, Type, call::present};
 use crate::{
     board::Board,
     capability::{Errno, KeysError, Password},
@@ -87,7 +87,7 @@ pub(super) fn get_keys<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error
 pub(super) fn add_keys<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Error> {
     let user = username(call)?;
     check_keys(call)?;
-    let mut keys = call.arguments.strings(KEYS.name).into_iter().flatten();
+    let mut keys = keys(call.arguments);
     let reset = call.arguments.boolean(RESET.name) == Some(true);
     present(call.board.authorized_keys())?
         .add(user.bytes(), &mut keys, reset)
@@ -99,8 +99,7 @@ pub(super) fn remove_keys<B: Board>(call: &mut Call<'_, '_, B>) -> Result<(), Er
     let user = username(call)?;
     check_keys(call)?;
     let arguments = call.arguments;
-    let mut selected =
-        |key: &[u8]| arguments.strings(KEYS.name).into_iter().flatten().any(|chosen| chosen == key);
+    let mut selected = |key: &[u8]| keys(arguments).any(|chosen| chosen == key);
     present(call.board.authorized_keys())?
         .remove(user.bytes(), &mut selected)
         .map_err(|error| failed(user, error))
@@ -121,6 +120,13 @@ fn check_keys<B>(call: &Call<'_, '_, B>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The keys of the request, without the white space around them: what is left of lines that were
+/// ended otherwise must not make another key of it.
+fn keys(arguments: Arguments<'_>) -> impl Iterator<Item = &[u8]> {
+    let keys = arguments.strings(KEYS.name).into_iter().flatten().map(<[u8]>::trim_ascii);
+    keys.filter(|key| !key.is_empty() && !key.starts_with(b"#"))
 }
 
 fn failed(user: Text<'_>, error: KeysError) -> Error {

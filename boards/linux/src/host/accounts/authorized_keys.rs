@@ -105,7 +105,7 @@ impl AuthorizedKeys for Accounts {
             text.push(b'\n');
         }
         let mut known: HashSet<_> = lines(&text).filter_map(key).map(<[u8]>::to_vec).collect();
-        for new in keys.filter_map(key) {
+        for new in keys {
             if known.insert(new.to_vec()) {
                 text.extend(new);
                 text.push(b'\n');
