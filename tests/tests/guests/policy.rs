@@ -35,11 +35,20 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("policy/both-lists", nothing)
         .only_where(once_an_image)
         .prepared(|launch| with(launch, "agent.allow=guest-ping agent.block=guest-info")),
+    Case::new("policy/after-a-long-line", blocked).only_where(once_an_image).prepared(|launch| {
+        // The longest that QEMU passes, with the list at its end.
+        let list = "agent.block=guest-ping,guest-get-time";
+        let rest = LONGEST_LINE - list.len() - "agent.channel=virtio  ".len();
+        with(launch, &format!("{} {list}", "x".repeat(rest)))
+    }),
     // What is no command's name is of no effect.
     Case::new("policy/not-ascii", blocked).only_where(once_an_image).prepared(|launch| {
         with(launch, "agent.block=guest-ping,gu\u{eb}st-info,,guest-get-time,nope")
     }),
 ];
+
+/// Bytes of the longest kernel command line that QEMU's start-up code passes to a PVH kernel.
+const LONGEST_LINE: usize = 4095;
 
 const BLOCKED: [&str; 2] = ["guest-ping", "guest-get-time"];
 
