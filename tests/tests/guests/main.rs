@@ -22,10 +22,11 @@ mod time;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use tests::image::Image;
 use tests::machine::{Channel, Machine, combinations};
 use tests::qemu::{self, EMULATOR, Guest, Launch};
+use tests::report::verdict;
 
 /// How many guests are up at a time, unless `--test-threads` says otherwise.
 const TEST_THREADS: usize = 4;
@@ -127,27 +128,15 @@ fn main() -> ExitCode {
     ];
     let mut trials = Vec::new();
     // The one that waits longest goes first, so that the others run beside it.
-    trials.push(Trial::test("idle", || verdict(idle::check(&Setup::all()))));
-    trials.push(Trial::test("processors/idle", || verdict(processors::idle())));
+    trials.push(Trial::test("idle", || Ok(verdict(idle::check(&Setup::all()))?)));
+    trials.push(Trial::test("processors/idle", || Ok(verdict(processors::idle())?)));
     for setup in Setup::all() {
         for case in tables.into_iter().flatten() {
             if (case.applies)(setup) {
                 let name = format!("{}/{}", setup.name(), case.name);
-                trials.push(Trial::test(name, move || verdict(case.run(setup))));
+                trials.push(Trial::test(name, move || Ok(verdict(case.run(setup))?)));
             }
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// The reason first, then the evidence.
-fn verdict(outcome: Result<()>) -> Result<(), Failed> {
-    outcome.map_err(|error| {
-        let mut parts: Vec<String> = error.chain().map(ToString::to_string).collect();
-        if parts.len() > 1 {
-            let evidence = parts.remove(0);
-            return Failed::from(format!("{}\n{evidence}", parts.join(": ")));
-        }
-        Failed::from(parts.concat())
-    })
 }
