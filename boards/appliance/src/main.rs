@@ -33,7 +33,7 @@ mod storage;
 use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_x86::acpi::Tables;
-use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve, warning};
+use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve};
 use pc::{Devices, Drivers, Pc, Place, Sleeper, search};
 use static_cell::ConstStaticCell;
 
@@ -89,7 +89,7 @@ fn run(start: &StartInfo<'_>, memory: &Outside, application: impl Application) -
     let line = start.command_line();
     let nameplate = command_line::identity(line, application.nameplate());
     let pc = Pc::new(guest, nameplate, drivers, &machine, start, sleeper.suspend_to_ram());
-    let timeout_ms = freeze_timeout_ms(start);
+    let timeout_ms = command_line::freeze_timeout_ms(line).unwrap_or(FREEZE_TIMEOUT_MS);
     let board = Appliance::new(application, pc, disks, storage, timeout_ms, network);
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
 
@@ -101,13 +101,4 @@ fn run(start: &StartInfo<'_>, memory: &Outside, application: impl Application) -
     }
     error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
     machine.rest()
-}
-
-/// How long a freeze may last.
-fn freeze_timeout_ms(start: &StartInfo<'_>) -> u64 {
-    let told = command_line::freeze_timeout_ms(start.command_line()).unwrap_or_else(|wrong| {
-        warning!("agent.freeze_timeout={=[u8]:a} on the command line: not 1 to 3600", wrong.0);
-        None
-    });
-    told.unwrap_or(FREEZE_TIMEOUT_MS)
 }

@@ -40,10 +40,7 @@ impl<M: Memory> Default for Place<M> {
 
 /// Finds the channel and lets its interrupts wake the CPU; `drivers` is told of a console.
 pub fn search<M: Memory>(devices: &Devices<'_, '_>, drivers: &mut Drivers, place: &mut Place<M>) {
-    let choice = command_line::channel(devices.command_line()).unwrap_or_else(|wrong| {
-        warning!("agent.channel={=[u8]:a} on the command line: no such channel", wrong.0);
-        None
-    });
+    let choice = command_line::channel(devices.command_line());
     if choice.is_none_or(|choice| choice == Choice::Virtio) {
         find_port(devices, drivers, &mut place.port);
     }

@@ -1,7 +1,5 @@
 //! `agent.channel=virtio|com1|com2|com3|com4`: where the agent listens, instead of a search
 
-use core::fmt;
-
 use hal_x86::uart::ComPort;
 
 use super::words;
@@ -15,34 +13,21 @@ pub enum Choice {
     Virtio,
 }
 
-/// A channel that does not exist.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct NoSuchChannel<'l>(pub &'l [u8]);
-
-impl fmt::Display for NoSuchChannel<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "agent.channel={}: not virtio or com1 to com4", self.0.escape_ascii())
-    }
-}
-
-impl core::error::Error for NoSuchChannel<'_> {}
-
-/// The channel that the command line asks for, if it does.
-///
-/// # Errors
-///
-/// There is no such channel.
-pub fn channel(line: &[u8]) -> Result<Option<Choice>, NoSuchChannel<'_>> {
-    let Some(name) = words::last(line, b"agent.channel=") else { return Ok(None) };
+/// The channel that the command line asks for, if it does. What is wrong with it is in the
+/// log.
+pub fn channel(line: &[u8]) -> Option<Choice> {
+    let name = words::last(line, b"agent.channel=")?;
     match name {
-        b"virtio" => Ok(Choice::Virtio),
-        b"com1" => Ok(Choice::Com(ComPort::Com1)),
-        b"com2" => Ok(Choice::Com(ComPort::Com2)),
-        b"com3" => Ok(Choice::Com(ComPort::Com3)),
-        b"com4" => Ok(Choice::Com(ComPort::Com4)),
-        other => Err(NoSuchChannel(other)),
+        b"virtio" => Some(Choice::Virtio),
+        b"com1" => Some(Choice::Com(ComPort::Com1)),
+        b"com2" => Some(Choice::Com(ComPort::Com2)),
+        b"com3" => Some(Choice::Com(ComPort::Com3)),
+        b"com4" => Some(Choice::Com(ComPort::Com4)),
+        _ => {
+            crate::warning!("agent.channel={=[u8]:a}: not virtio or com1 to com4", name);
+            None
+        }
     }
-    .map(Some)
 }
 
 #[cfg(test)]
@@ -52,17 +37,17 @@ mod tests {
     #[test]
     fn the_channel_is_the_last_one_named() {
         for (line, expected) in [
-            (&b""[..], Ok(None)),
-            (b"console=ttyS0 quiet", Ok(None)),
-            (b"agent.channel=virtio", Ok(Some(Choice::Virtio))),
-            (b"  quiet\tagent.channel=com1\nro", Ok(Some(Choice::Com(ComPort::Com1)))),
-            (b"agent.channel=com1 agent.channel=com4", Ok(Some(Choice::Com(ComPort::Com4)))),
-            (b"agent.channel=com5 agent.channel=com2", Ok(Some(Choice::Com(ComPort::Com2)))),
-            (b"agent.channel=com3 agent.channel=com5", Err(NoSuchChannel(b"com5"))),
-            (b"agent.channel=", Err(NoSuchChannel(b""))),
-            (b"agent.channel=COM1", Err(NoSuchChannel(b"COM1"))),
-            (b"agent.channel=\xFF\xFE", Err(NoSuchChannel(b"\xFF\xFE"))),
-            (b"xagent.channel=com1 agent.channels=com1 agent.channel", Ok(None)),
+            (&b""[..], None),
+            (b"console=ttyS0 quiet", None),
+            (b"agent.channel=virtio", Some(Choice::Virtio)),
+            (b"  quiet\tagent.channel=com1\nro", Some(Choice::Com(ComPort::Com1))),
+            (b"agent.channel=com1 agent.channel=com4", Some(Choice::Com(ComPort::Com4))),
+            (b"agent.channel=com5 agent.channel=com2", Some(Choice::Com(ComPort::Com2))),
+            (b"agent.channel=com3 agent.channel=com5", None),
+            (b"agent.channel=", None),
+            (b"agent.channel=COM1", None),
+            (b"agent.channel=\xFF\xFE", None),
+            (b"xagent.channel=com1 agent.channels=com1 agent.channel", None),
         ] {
             assert_eq!(channel(line), expected, "{}", line.escape_ascii());
         }

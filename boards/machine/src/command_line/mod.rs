@@ -19,8 +19,8 @@ mod policy;
 mod virtio_mmio;
 mod words;
 
-pub use channel::{Choice, NoSuchChannel, channel};
-pub use freeze::{NoSuchTime, freeze_timeout_ms};
+pub use channel::{Choice, channel};
+pub use freeze::freeze_timeout_ms;
 pub use identity::identity;
 pub use policy::policy;
 pub use virtio_mmio::virtio_mmio;
