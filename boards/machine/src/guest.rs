@@ -25,18 +25,16 @@ impl Guest {
     }
 }
 
-impl Guest {
-    /// Goes on after a suspend: the time is read again.
-    pub fn resume(&mut self) {
-        if let Some(Err(failure)) = self.clock.as_mut().map(|clock| clock.0.set_from_rtc()) {
-            crate::error!("the CMOS clock: {}", failure);
-        }
-    }
-}
-
 impl Served for Guest {
     fn requested_shutdown(&self) -> Option<ShutdownMode> {
         self.shutdown.requested
+    }
+
+    fn resume(&mut self) {
+        // Time has passed.
+        if let Some(Err(failure)) = self.clock.as_mut().map(|clock| clock.0.set_from_rtc()) {
+            crate::error!("the CMOS clock: {}", failure);
+        }
     }
 }
 
