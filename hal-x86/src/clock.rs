@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn clock(machine: &Machine) -> WallClock<&Machine, &Machine> {
-        let tsc = Tsc::from_hz(HZ).unwrap();
+        let tsc = Tsc::measured(HZ, SECOND.unsigned_abs()).unwrap();
         WallClock::with_counter(Rtc::new(machine, None), tsc, machine)
     }
 
@@ -180,8 +180,7 @@ mod tests {
         machine.pass_ns(10_000_000_000);
         assert!((clock.now().unwrap() - time).abs_diff(10 * SECOND) < 1_000_000);
 
-        let mut rebooted =
-            WallClock::with_counter(Rtc::new(&machine, None), Tsc::from_hz(HZ).unwrap(), &machine);
+        let mut rebooted = self::clock(&machine);
         assert!(rebooted.now().unwrap().abs_diff(time + 10 * SECOND) < 1_000_000_000);
     }
 

@@ -90,16 +90,11 @@ pub struct Tsc {
 
 impl Tsc {
     /// The rate of a counter that took `ticks` for `nanos`. `None` where that is no plausible rate.
-    fn measured(ticks: u64, nanos: u64) -> Option<Self> {
+    pub(crate) fn measured(ticks: u64, nanos: u64) -> Option<Self> {
         // At most 4.29 s, so that the shift loses nothing.
         let nanos = u64::from(u32::try_from(nanos).ok()?);
         let tsc = Self { scale: (nanos << 32).checked_div(ticks)? };
         PLAUSIBLE_HZ.contains(&tsc.hz()).then_some(tsc)
-    }
-
-    /// The rate of a counter of known frequency. `None` outside of 10 MHz to 20 GHz.
-    pub fn from_hz(hz: u64) -> Option<Self> {
-        Self::measured(hz, NANOS_PER_SECOND)
     }
 
     /// Ticks per second.

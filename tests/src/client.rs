@@ -112,23 +112,6 @@ impl Client {
         Ok(core::mem::take(&mut self.inbox))
     }
 
-    /// Exactly `count` bytes.
-    ///
-    /// # Errors
-    ///
-    /// They do not come in time, or the channel is closed.
-    pub fn exactly(&mut self, count: usize, within: Duration) -> Result<Vec<u8>> {
-        let deadline = self.deadline.or_within(within);
-        while self.inbox.len() < count {
-            let got = self.inbox.len();
-            let open = self.receive(deadline).with_context(|| {
-                format!("got {got} of {count} bytes: `{}`", readable(&self.inbox))
-            })?;
-            ensure!(open, "the channel was closed after `{}`", readable(&self.inbox));
-        }
-        Ok(self.inbox.drain(..count).collect())
-    }
-
     /// Makes sure that nothing arrives for as long as `during`.
     ///
     /// # Errors

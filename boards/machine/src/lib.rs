@@ -43,7 +43,7 @@ pub use freezer::{FreezeHooks, Freezer, Unready};
 pub use guest::Guest;
 pub use identity::Nameplate;
 pub use line::Line;
-pub use machine::{Machine, fault, reset};
+pub use machine::{Machine, reset};
 pub use memory_blocks::MemoryBlocks;
 pub use processors::ProcessorSet;
 pub use serve::{Channel, Platform, Served, serve};

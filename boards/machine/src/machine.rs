@@ -214,7 +214,7 @@ impl Platform for Machine<'_> {
 }
 
 /// Logs a processor exception and resets the machine.
-pub fn fault(fault: &Fault) -> ! {
+fn fault(fault: &Fault) -> ! {
     crate::error!(
         "{=str} at {=u64:#x}: error code {=u64:#x}, stack {=u64:#x}, address {=u64:#x}",
         fault.mnemonic(),

@@ -57,12 +57,6 @@ impl<'m> Madt<'m> {
         wide.and_then(|entry| u64_at(entry, 4)).or_else(|| u32_at(self.table, 36).map(u64::from))
     }
 
-    /// Whether there are 8259s, too, to be masked.
-    pub fn has_8259(&self) -> bool {
-        const PCAT_COMPAT: u32 = 1 << 0;
-        u32_at(self.table, 40).unwrap_or(0) & PCAT_COMPAT != 0
-    }
-
     /// The I/O APICs.
     pub const fn io_apics(&self) -> IoApics<'m> {
         IoApics { entries: self.entries() }
@@ -207,7 +201,6 @@ mod tests {
         ]);
         let madt = Madt::new(&table);
         assert_eq!(madt.local_apic(), Some(0xfee0_0000));
-        assert!(madt.has_8259());
         let found: Vec<_> = madt.io_apics().collect();
         let first = IoApic { address: 0xfec0_0000, gsi_base: 0 };
         assert_eq!(found, [first, IoApic { address: 0xfec0_1000, gsi_base: 24 }]);
