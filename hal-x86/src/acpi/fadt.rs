@@ -19,6 +19,7 @@ mod field {
     pub(super) const PM1B_CNT_BLK: usize = 68;
     pub(super) const PM_TMR_BLK: usize = 76;
     pub(super) const CENTURY: usize = 108;
+    pub(super) const IAPC_BOOT_ARCH: usize = 109;
     pub(super) const FLAGS: usize = 112;
     pub(super) const RESET_REG: usize = 116;
     pub(super) const RESET_VALUE: usize = 128;
@@ -85,16 +86,19 @@ impl<'m> Fadt<'m> {
 
     /// Physical addresses to find the DSDT at, the better first.
     pub(super) fn dsdt(&self) -> [Option<u64>; 2] {
-        let wide = u64_at(self.table, field::X_DSDT).filter(|&address| address != 0);
-        let narrow = u32_at(self.table, field::DSDT).map(u64::from).filter(|&address| address != 0);
-        [wide, narrow]
+        self.table_addresses(field::X_DSDT, field::DSDT)
     }
 
     /// Physical addresses to find the FACS at, the better first.
     pub(super) fn facs(&self) -> [Option<u64>; 2] {
-        let wide = u64_at(self.table, field::X_FIRMWARE_CTRL).filter(|&address| address != 0);
-        let narrow = u32_at(self.table, field::FIRMWARE_CTRL).map(u64::from);
-        [wide, narrow.filter(|&address| address != 0)]
+        self.table_addresses(field::X_FIRMWARE_CTRL, field::FIRMWARE_CTRL)
+    }
+
+    /// The addresses at `wide` and at `narrow`, where they hold one.
+    fn table_addresses(&self, wide: usize, narrow: usize) -> [Option<u64>; 2] {
+        let wide = u64_at(self.table, wide).filter(|&address| address != 0);
+        let narrow = u32_at(self.table, narrow).filter(|&address| address != 0);
+        [wide, narrow.map(u64::from)]
     }
 
     fn flags(&self) -> Flags {
@@ -174,6 +178,6 @@ impl<'m> Fadt<'m> {
     /// Whether the firmware says that there is no CMOS clock (§5.2.9.3, bit 5 of `IAPC_BOOT_ARCH`).
     pub fn lacks_rtc(&self) -> bool {
         const CMOS_RTC_NOT_PRESENT: u16 = 1 << 5;
-        u16_at(self.table, 109).unwrap_or(0) & CMOS_RTC_NOT_PRESENT != 0
+        u16_at(self.table, field::IAPC_BOOT_ARCH).unwrap_or(0) & CMOS_RTC_NOT_PRESENT != 0
     }
 }

@@ -81,10 +81,10 @@ impl<'m, M: PhysicalMemory> Tables<'m, M> {
     /// neither XSDT nor RSDT is whole.
     pub fn find(memory: &'m M, rsdp_hint: Option<u64>) -> Result<Self, AcpiError> {
         let root = rsdp::find(memory, rsdp_hint).ok_or(AcpiError::NoRootPointer)?;
-        let xsdt = root.xsdt.and_then(|address| table_at(memory, address, Some(*b"XSDT")));
+        let xsdt = root.xsdt.and_then(|address| table_at(memory, address, *b"XSDT"));
         let (table, entry_size) = match xsdt {
             Some(table) => (table, 8),
-            None => (table_at(memory, root.rsdt, Some(*b"RSDT")).ok_or(AcpiError::BadTable)?, 4),
+            None => (table_at(memory, root.rsdt, *b"RSDT").ok_or(AcpiError::BadTable)?, 4),
         };
         Ok(Self { memory, entries: table.get(HEADER..).unwrap_or_default(), entry_size })
     }
@@ -98,7 +98,7 @@ impl<'m, M: PhysicalMemory> Tables<'m, M> {
                 4 => u64::from(u32_at(entry, 0)?),
                 _ => u64_at(entry, 0)?,
             };
-            table_at(memory, address, Some(signature))
+            table_at(memory, address, signature)
         })
     }
 
@@ -128,7 +128,7 @@ impl<'m, M: PhysicalMemory> Tables<'m, M> {
     pub fn dsdt(&self) -> Result<&'m [u8], AcpiError> {
         let addresses = self.fadt()?.dsdt();
         let mut found = addresses.into_iter().flatten();
-        let table = found.find_map(|address| table_at(self.memory, address, Some(*b"DSDT")));
+        let table = found.find_map(|address| table_at(self.memory, address, *b"DSDT"));
         table.and_then(|table| table.get(HEADER..)).ok_or(AcpiError::BadTable)
     }
 
@@ -158,15 +158,8 @@ impl<'m, M: PhysicalMemory> Tables<'m, M> {
 }
 
 /// The whole table at `address`, if it has `signature`, a length that can be, and a good checksum.
-fn table_at(
-    memory: &impl PhysicalMemory,
-    address: u64,
-    signature: Option<[u8; 4]>,
-) -> Option<&[u8]> {
-    let header = memory.bytes(address, HEADER)?;
-    if signature.is_some_and(|signature| !header.starts_with(&signature)) {
-        return None;
-    }
+fn table_at(memory: &impl PhysicalMemory, address: u64, signature: [u8; 4]) -> Option<&[u8]> {
+    let header = memory.bytes(address, HEADER).filter(|header| header.starts_with(&signature))?;
     let length = usize::try_from(u32_at(header, 4)?).ok()?;
     if !(HEADER..=MAX_TABLE).contains(&length) {
         return None;
