@@ -8,7 +8,7 @@
 
 use core::arch::{asm, naked_asm};
 
-use crate::acpi::{Facs, SleepRegisters, SleepState, SleepTypes, Tables, begin_pm1};
+use crate::acpi::{Facs, Pm1, SleepRegisters, SleepState, SleepTypes, Tables};
 use crate::descriptors;
 use crate::memory::{IdentityMap, PhysicalMemory};
 use crate::ports::{Hardware, Ports};
@@ -28,10 +28,8 @@ const WAKE_STATUS: u16 = 1 << 15;
 pub struct Suspension {
     ports: Hardware,
     memory: IdentityMap,
-    control_a: u16,
-    control_b: Option<u16>,
+    control: Pm1,
     status: [Option<u16>; 2],
-    acpi_enable: Option<(u16, u8)>,
     types: SleepTypes,
     facs: Facs,
     page: StartPage,
@@ -61,9 +59,7 @@ impl Suspension {
         page: StartPage,
     ) -> Option<Self> {
         let fadt = tables.fadt().ok()?;
-        let SleepRegisters::Pm1 { a, b, acpi_enable } = SleepRegisters::new(&fadt)? else {
-            return None;
-        };
+        let SleepRegisters::Pm1(control) = SleepRegisters::new(&fadt)? else { return None };
         let status = fadt.pm1_status();
         let types = tables.sleep_types(SleepState::S3)?;
         let facs = tables.facs().ok()?;
@@ -71,10 +67,8 @@ impl Suspension {
         (status[0].is_some() && is_apart).then_some(Self {
             ports,
             memory,
-            control_a: a,
-            control_b: b,
+            control,
             status,
-            acpi_enable,
             types,
             facs,
             page,
@@ -110,7 +104,7 @@ impl Suspension {
         for port in self.status.into_iter().flatten() {
             ports.write_u16(port, WAKE_STATUS);
         }
-        begin_pm1(self.types, self.control_a, self.control_b, self.acpi_enable, ports);
+        self.control.begin(self.types, ports);
         for _ in 0..POLLS {
             let mut status = self.status.into_iter().flatten();
             if status.any(|port| ports.read_u16(port) & WAKE_STATUS != 0) {
@@ -208,10 +202,8 @@ mod tests {
             ports: unsafe { Hardware::new() },
             // SAFETY: nothing is mapped, so nothing has to be.
             memory: unsafe { IdentityMap::new(0) },
-            control_a: 0x604,
-            control_b: Some(0x704),
+            control: Pm1 { a: 0x604, b: Some(0x704), acpi_enable: Some((0xb2, 0xf1)) },
             status: [Some(0x600), Some(0x700)],
-            acpi_enable: Some((0xb2, 0xf1)),
             types: SleepTypes::new(1, 2).unwrap(),
             facs: Facs::at(&memory, 0x7_0000).unwrap(),
             // SAFETY: nothing is prepared there.

@@ -24,8 +24,7 @@ pub use aml::{VirtioMmio, VirtioMmioDevices};
 pub use facs::Facs;
 pub use fadt::{Fadt, Register};
 pub use madt::{Gsi, IoApic, IoApics, LocalApics, Madt, Polarity};
-pub(crate) use sleep::begin_pm1;
-pub use sleep::{ResetRegister, SleepRegisters, SleepState, SleepTypes};
+pub use sleep::{Pm1, ResetRegister, SleepRegisters, SleepState, SleepTypes};
 
 use crate::memory::PhysicalMemory;
 

@@ -44,18 +44,22 @@ impl SleepTypes {
     }
 }
 
+/// The PM1 control registers (§4.8.3.2), at 16-bit ports, and how to switch to ACPI mode first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pm1 {
+    /// `PM1a_CNT`.
+    pub a: u16,
+    /// `PM1b_CNT`, where the chipset has two.
+    pub b: Option<u16>,
+    /// Port `SMI_CMD` and the value `ACPI_ENABLE`.
+    pub acpi_enable: Option<(u16, u8)>,
+}
+
 /// The registers that put a machine to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SleepRegisters {
-    /// The PM1 control registers (§4.8.3.2), at 16-bit ports, and how to switch to ACPI mode first.
-    Pm1 {
-        /// `PM1a_CNT`.
-        a: u16,
-        /// `PM1b_CNT`, where the chipset has two.
-        b: Option<u16>,
-        /// Port `SMI_CMD` and the value `ACPI_ENABLE`.
-        acpi_enable: Option<(u16, u8)>,
-    },
+    /// Those of fixed hardware.
+    Pm1(Pm1),
     /// Those of reduced hardware (§4.8.3.7).
     Reduced {
         /// Sleep control register.
@@ -73,7 +77,7 @@ impl SleepRegisters {
             return Some(Self::Reduced { control, status });
         }
         let [a, b] = fadt.pm1_control();
-        Some(Self::Pm1 { a: a?, b, acpi_enable: fadt.acpi_enable() })
+        Some(Self::Pm1(Pm1 { a: a?, b, acpi_enable: fadt.acpi_enable() }))
     }
 
     /// Enters the sleep state of `types`, with interrupts off and all devices at rest.
@@ -81,10 +85,10 @@ impl SleepRegisters {
     /// It returns where the machine did not fall asleep within a bounded time, or woke again.
     pub fn enter(&self, types: SleepTypes, ports: &impl Ports, memory: &impl Registers) {
         match *self {
-            Self::Pm1 { a, b, acpi_enable } => {
-                begin_pm1(types, a, b, acpi_enable, ports);
+            Self::Pm1(control) => {
+                control.begin(types, ports);
                 for _ in 0..POLLS {
-                    ports.read_u16(a);
+                    ports.read_u16(control.a);
                     relax();
                 }
             }
@@ -106,42 +110,39 @@ impl SleepRegisters {
     }
 }
 
-/// Asks for the sleep state of `types`; the machine falls asleep a moment later.
-pub(crate) fn begin_pm1(
-    types: SleepTypes,
-    a: u16,
-    b: Option<u16>,
-    acpi_enable: Option<(u16, u8)>,
-    ports: &impl Ports,
-) {
-    const SCI_EN: u16 = 1 << 0;
-    const SLP_TYP: u16 = 0b111 << 10;
-    const SLP_EN: u16 = 1 << 13;
-    if let Some((port, value)) = acpi_enable
-        && ports.read_u16(a) & SCI_EN == 0
-    {
-        // §4.8.2.5: the firmware's SMI handler hands the fixed hardware over, and SCI_EN tells when
-        // it has.
-        ports.write_u8(port, value);
-        let mut polls = 0..POLLS;
-        while ports.read_u16(a) & SCI_EN == 0 && polls.next().is_some() {
-            relax();
+impl Pm1 {
+    /// Asks for the sleep state of `types`; the machine falls asleep a moment later.
+    pub(crate) fn begin(self, types: SleepTypes, ports: &impl Ports) {
+        const SCI_EN: u16 = 1 << 0;
+        const SLP_TYP: u16 = 0b111 << 10;
+        const SLP_EN: u16 = 1 << 13;
+        let Self { a, b, acpi_enable } = self;
+        if let Some((port, value)) = acpi_enable
+            && ports.read_u16(a) & SCI_EN == 0
+        {
+            // §4.8.2.5: the firmware's SMI handler hands the fixed hardware over, and SCI_EN tells
+            // when it has.
+            ports.write_u8(port, value);
+            let mut polls = 0..POLLS;
+            while ports.read_u16(a) & SCI_EN == 0 && polls.next().is_some() {
+                relax();
+            }
         }
-    }
-    let value = |port: u16, sleep_type: u8| {
-        ports.read_u16(port) & !(SLP_TYP | SLP_EN) | u16::from(sleep_type) << 10
-    };
-    let value_a = value(a, types.a);
-    let value_b = b.map(|b| (b, value(b, types.b)));
-    // The types first and the enable bits after, as ACPICA does: some chipsets latch the type only
-    // so.
-    ports.write_u16(a, value_a);
-    if let Some((b, value_b)) = value_b {
-        ports.write_u16(b, value_b);
-    }
-    ports.write_u16(a, value_a | SLP_EN);
-    if let Some((b, value_b)) = value_b {
-        ports.write_u16(b, value_b | SLP_EN);
+        let value = |port: u16, sleep_type: u8| {
+            ports.read_u16(port) & !(SLP_TYP | SLP_EN) | u16::from(sleep_type) << 10
+        };
+        let value_a = value(a, types.a);
+        let value_b = b.map(|b| (b, value(b, types.b)));
+        // The types first and the enable bits after, as ACPICA does: some chipsets latch the type
+        // only so.
+        ports.write_u16(a, value_a);
+        if let Some((b, value_b)) = value_b {
+            ports.write_u16(b, value_b);
+        }
+        ports.write_u16(a, value_a | SLP_EN);
+        if let Some((b, value_b)) = value_b {
+            ports.write_u16(b, value_b | SLP_EN);
+        }
     }
 }
 
@@ -193,9 +194,8 @@ mod tests {
         let machine = Machine::new();
         machine.answer(0x604, 0x0001);
         machine.answer(0x704, 0x3c01);
-        let registers =
-            SleepRegisters::Pm1 { a: 0x604, b: Some(0x704), acpi_enable: Some((0xb2, 0xf1)) };
-        registers.enter(S5, &machine, &machine);
+        let control = Pm1 { a: 0x604, b: Some(0x704), acpi_enable: Some((0xb2, 0xf1)) };
+        SleepRegisters::Pm1(control).enter(S5, &machine, &machine);
         // The bits that are not sleep type and enable stay.
         let expected = [(0x604, 0x1401), (0x704, 0x0c01), (0x604, 0x3401), (0x704, 0x2c01)];
         assert_eq!(machine.writes(), expected);
@@ -205,8 +205,8 @@ mod tests {
     fn acpi_mode_is_asked_for_where_it_is_off_and_not_waited_for_without_end() {
         let machine = Machine::new();
         machine.answer(0x604, 0);
-        let registers = SleepRegisters::Pm1 { a: 0x604, b: None, acpi_enable: Some((0xb2, 0xf1)) };
-        registers.enter(S5, &machine, &machine);
+        let control = Pm1 { a: 0x604, b: None, acpi_enable: Some((0xb2, 0xf1)) };
+        SleepRegisters::Pm1(control).enter(S5, &machine, &machine);
         assert_eq!(machine.writes(), [(0xb2, 0xf1), (0x604, 0x1400), (0x604, 0x3400)]);
     }
 
