@@ -16,6 +16,8 @@
 //! tsc                the time-stamp counter, and its rate
 //! clock              the time of day in nanoseconds: rtc carried on by tsc
 //!
+//! rdrand             the processor's random numbers
+//!
 //! descriptors        segments, task state, gates: from then on faults have a handler
 //! faults             what a fault handler is told
 //! interrupts         local APIC and I/O APICs; interrupts that only wake
@@ -88,6 +90,7 @@ pub mod pci;
 pub mod ports;
 pub mod power;
 pub mod processors;
+pub mod rdrand;
 pub mod real_mode;
 mod relax;
 pub mod rtc;
