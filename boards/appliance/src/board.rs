@@ -8,6 +8,7 @@ use machine::{Freezer, Served, Watchdog};
 use pc::Pc;
 
 use crate::application::Application;
+use crate::disk::VirtioDisk;
 use crate::disks::Disks;
 use crate::network::Network;
 use crate::storage::Storage;
@@ -117,12 +118,15 @@ impl<A: Application> Served for Appliance<'_, A> {
     fn attend(&mut self) {
         self.pc.attend();
         let storage = self.storage.filesystems_mut();
-        storage.attend();
+        if let Some(disk) = storage.disk_mut() {
+            disk.attend();
+        }
         self.network.attend(&mut self.pc, storage);
     }
 
     fn has_waited(&mut self) -> bool {
-        self.storage.filesystems_mut().has_waited() | self.network.has_moved()
+        let disk = self.storage.filesystems_mut().disk_mut();
+        disk.is_some_and(VirtioDisk::has_waited) | self.network.has_moved()
     }
 
     fn longest_sleep_ms(&mut self) -> Option<u64> {
@@ -142,7 +146,9 @@ impl<A: Application> Served for Appliance<'_, A> {
         self.network.resume();
         let is_frozen = self.storage.watchdog_mut().is_roused();
         let storage = self.storage.filesystems_mut();
-        storage.restart();
+        if let Some(disk) = storage.disk_mut() {
+            disk.restart();
+        }
         // What the host has frozen while the suspend was under way stays so.
         if !is_frozen && storage.thaw().is_err() {
             machine::error!("the file system stays frozen");

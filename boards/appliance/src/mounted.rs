@@ -100,19 +100,9 @@ impl<'m> Mounted<'m> {
         }
     }
 
-    /// Lets the disk's interrupt fall.
-    pub(crate) fn attend(&mut self) {
-        self.volume.disk_mut().attend();
-    }
-
-    /// Whether a call has slept since this was asked last.
-    pub(crate) fn has_waited(&mut self) -> bool {
-        self.volume.disk_mut().has_waited()
-    }
-
-    /// Starts the disk anew, which has been reset.
-    pub(crate) fn restart(&mut self) {
-        self.volume.disk_mut().restart();
+    /// The disk.
+    pub(crate) fn disk_mut(&mut self) -> &mut VirtioDisk<'m> {
+        self.volume.disk_mut()
     }
 }
 

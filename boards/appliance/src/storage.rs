@@ -6,6 +6,7 @@ use pc::{Devices, Drivers};
 use ramfs::{Arena, RamFs};
 use static_cell::ConstStaticCell;
 
+use crate::disk::VirtioDisk;
 use crate::disks::Disks;
 use crate::mounted::Mounted;
 
@@ -58,25 +59,11 @@ impl<'m> Storage<'m> {
         }
     }
 
-    /// Lets the disk's interrupt fall, where there is one.
-    pub(crate) fn attend(&mut self) {
-        if let Self::Disk(mounted) = self {
-            mounted.attend();
-        }
-    }
-
-    /// Whether a call has slept since this was asked last.
-    pub(crate) fn has_waited(&mut self) -> bool {
+    /// The disk, where files are on one.
+    pub(crate) fn disk_mut(&mut self) -> Option<&mut VirtioDisk<'m>> {
         match self {
-            Self::Disk(mounted) => mounted.has_waited(),
-            Self::Ram(_) => false,
-        }
-    }
-
-    /// Starts the disk anew, where there is one.
-    pub(crate) fn restart(&mut self) {
-        if let Self::Disk(mounted) = self {
-            mounted.restart();
+            Self::Disk(mounted) => Some(mounted.disk_mut()),
+            Self::Ram(_) => None,
         }
     }
 
