@@ -33,7 +33,7 @@ mod storage;
 use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_x86::acpi::Tables;
-use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, error, info, serve};
+use machine::{FREEZE_TIMEOUT_MS, Machine, command_line, info};
 use pc::{Devices, Drivers, Pc, Place, Sleeper, search};
 use static_cell::ConstStaticCell;
 
@@ -92,13 +92,5 @@ fn run(start: &StartInfo<'_>, memory: &Outside, application: impl Application) -
     let timeout_ms = command_line::freeze_timeout_ms(line).unwrap_or(FREEZE_TIMEOUT_MS);
     let board = Appliance::new(application, pc, disks, storage, timeout_ms, network);
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
-
-    if let Some(port) = &mut place.port {
-        serve(port, &mut agent, &sleeper);
-    }
-    if let Some(line) = &mut place.line {
-        serve(line, &mut agent, &sleeper);
-    }
-    error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
-    machine.rest()
+    place.serve(&mut agent, &sleeper)
 }

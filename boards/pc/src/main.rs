@@ -10,7 +10,7 @@ use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_virtio::dma::{Memory, Pages, Pool};
 use hal_x86::acpi::Tables;
-use machine::{Machine, Nameplate, command_line, error, info, serve};
+use machine::{Machine, Nameplate, command_line, info};
 use pc::{DMA_PAGES, Devices, Drivers, Pc, Place, Sleeper, search};
 use static_cell::ConstStaticCell;
 
@@ -57,12 +57,5 @@ fn main(start: &StartInfo<'_>, memory: &Outside) -> ! {
     let nameplate = command_line::identity(line, Nameplate::image("pc"));
     let board = Pc::new(guest, nameplate, drivers, &machine, start, sleeper.suspend_to_ram());
     let mut agent = Agent::new(board, BUFFERS.take()).with_policy(command_line::policy(line));
-    if let Some(port) = &mut place.port {
-        serve(port, &mut agent, &sleeper);
-    }
-    if let Some(line) = &mut place.line {
-        serve(line, &mut agent, &sleeper);
-    }
-    error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
-    machine.rest()
+    place.serve(&mut agent, &sleeper)
 }

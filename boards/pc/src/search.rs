@@ -5,30 +5,47 @@
 //! first UART that answers, COM1 to COM4: a host that wants COM1 for something else gives the guest
 //! the virtio port, or names another UART.
 
+use agent_core::Agent;
 use hal_virtio::DeviceType;
 use hal_virtio::dma::Memory;
 use hal_virtio::transport::AnyTransport;
 use hal_x86::uart::ComPort;
 use machine::command_line::{self, Choice};
-use machine::{Line, Machine, Platform, info, warning};
+use machine::{Line, Machine, Platform, Served, error, info, serve, warning};
 
 use crate::devices::{Devices, Location};
 use crate::drivers::Drivers;
 use crate::port::AgentPort;
+use crate::sleeper::Sleeper;
 
 /// A place for the channel that is found.
 #[derive(Debug)]
 pub struct Place<M: Memory> {
     /// The port, where the agent listens at one.
-    pub port: Option<AgentPort<M>>,
+    port: Option<AgentPort<M>>,
     /// The line, where it listens at one.
-    pub line: Option<Line>,
+    line: Option<Line>,
 }
 
 impl<M: Memory> Place<M> {
     /// Nothing has been found.
     pub const fn new() -> Self {
         Self { port: None, line: None }
+    }
+
+    /// Serves the channel that was found until the guest is shut down; without one it idles for
+    /// good.
+    pub fn serve<B: Served>(&mut self, agent: &mut Agent<'_, B>, sleeper: &Sleeper<'_, '_>) -> ! {
+        if let Some(port) = &mut self.port {
+            serve(port, agent, sleeper);
+        }
+        if let Some(line) = &mut self.line {
+            serve(line, agent, sleeper);
+        }
+        error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
+        loop {
+            sleeper.idle();
+        }
     }
 }
 
