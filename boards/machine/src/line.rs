@@ -8,7 +8,11 @@ use crate::serve::Channel;
 
 /// A serial line, with a host's character device at its other end.
 #[derive(Debug)]
-pub struct Line(Uart);
+pub struct Line {
+    uart: Uart,
+    /// It had errors when it was looked at last: the log has told of these already.
+    had_errors: bool,
+}
 
 impl Line {
     /// The UART at `com`, if one answers there and can interrupt.
@@ -17,17 +21,22 @@ impl Line {
         // drives this port.
         let uart = unsafe { Uart::open(com) }.ok()?;
         machine.wake_on_isa(com.irq()).ok()?;
-        Some(Self(uart))
+        Some(Self { uart, had_errors: false })
     }
 }
 
 impl Channel for Line {
     fn attend(&mut self) -> Result<bool, ErrorKind> {
-        Ok(!self.0.acknowledge())
+        let had_errors = self.uart.had_errors();
+        if had_errors && !self.had_errors {
+            crate::warning!("the UART: bytes were lost or came damaged");
+        }
+        self.had_errors = had_errors;
+        Ok(!self.uart.acknowledge())
     }
 
     fn is_drained(&mut self) -> Result<bool, ErrorKind> {
-        Ok(self.0.is_drained())
+        Ok(self.uart.is_drained())
     }
 
     fn close(&mut self) {
@@ -35,11 +44,11 @@ impl Channel for Line {
     }
 
     fn rest(&mut self) {
-        self.0.park();
+        self.uart.park();
     }
 
     fn resume(&mut self) {
-        if let Err(failure) = self.0.restart() {
+        if let Err(failure) = self.uart.restart() {
             crate::error!("the UART: {}", failure);
         }
     }
@@ -51,28 +60,28 @@ impl ErrorType for Line {
 
 impl ReadReady for Line {
     fn read_ready(&mut self) -> Result<bool, ErrorKind> {
-        self.0.read_ready().map_err(|error| error.kind())
+        self.uart.read_ready().map_err(|error| error.kind())
     }
 }
 
 impl Read for Line {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
-        self.0.read(bytes).map_err(|error| error.kind())
+        self.uart.read(bytes).map_err(|error| error.kind())
     }
 }
 
 impl WriteReady for Line {
     fn write_ready(&mut self) -> Result<bool, ErrorKind> {
-        self.0.write_ready().map_err(|error| error.kind())
+        self.uart.write_ready().map_err(|error| error.kind())
     }
 }
 
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        self.0.write(bytes).map_err(|error| error.kind())
+        self.uart.write(bytes).map_err(|error| error.kind())
     }
 
     fn flush(&mut self) -> Result<(), ErrorKind> {
-        self.0.flush().map_err(|error| error.kind())
+        self.uart.flush().map_err(|error| error.kind())
     }
 }

@@ -3,7 +3,7 @@
 //! `uart_16550` throws away what was received before it starts the port, and waits without end for
 //! the transmitter to empty. [`Line`] is the [`Backend`] below it, so it sees every access: while
 //! the port is started it keeps the bytes that would be lost, and ends the wait. Afterwards it only
-//! counts errors, which costs no access of its own.
+//! notes errors, which costs no access of its own.
 
 use uart_16550::backend::Backend;
 use uart_16550::spec::FIFO_SIZE;
@@ -17,7 +17,7 @@ pub(super) const INTERRUPT_ENABLE: u8 = offset(offsets::IER);
 const INTERRUPT_ID: u8 = offset(offsets::ISR);
 const FIFO_CONTROL: u8 = offset(offsets::FCR);
 pub(super) const MODEM_CONTROL: u8 = offset(offsets::MCR);
-pub(super) const LINE_STATUS: u8 = offset(offsets::LSR);
+const LINE_STATUS: u8 = offset(offsets::LSR);
 
 /// What is kept from before the start: two full receivers, one from before the FIFOs are set up and
 /// one from after.
@@ -26,21 +26,18 @@ const EARLY_BYTES: usize = 2 * (FIFO_SIZE + 1);
 /// alone: at least the 17 ms of 16 characters at 9600 baud, which firmware may have left there.
 const START_POLLS: u32 = 10_000;
 
-/// Errors of a serial line since it was opened; the counts stop at their ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct LineErrors {
-    /// Times that bytes were lost because they were not read in time.
-    pub overruns: u32,
-    /// Times that a byte came damaged (parity, framing) or a break came instead of one.
-    pub broken: u32,
-}
+/// Bytes were lost, or came damaged (parity, framing), or a break came instead of one.
+const ERRORS: LSR = LSR::OVERRUN_ERROR
+    .union(LSR::PARITY_ERROR)
+    .union(LSR::FRAMING_ERROR)
+    .union(LSR::BREAK_INTERRUPT);
 
 #[derive(Debug)]
 pub(super) struct Line<P> {
     ports: P,
     base: u16,
-    errors: LineErrors,
+    /// What was seen in the line status since errors were asked for last.
+    seen: LSR,
     /// While the port is being started: line status reads left before the transmitter is taken for
     /// empty.
     start_polls: Option<u32>,
@@ -51,13 +48,11 @@ pub(super) struct Line<P> {
 
 impl<P: Ports> Line<P> {
     pub(super) const fn new(ports: P, base: u16) -> Self {
-        let errors = LineErrors { overruns: 0, broken: 0 };
-        let start_polls = Some(START_POLLS);
         Self {
             ports,
             base,
-            errors,
-            start_polls,
+            seen: LSR::empty(),
+            start_polls: Some(START_POLLS),
             early: [0; EARLY_BYTES],
             early_start: 0,
             early_end: 0,
@@ -81,8 +76,8 @@ impl<P: Ports> Line<P> {
         }
     }
 
-    pub(super) const fn errors(&self) -> LineErrors {
-        self.errors
+    pub(super) fn had_errors(&mut self) -> bool {
+        core::mem::replace(&mut self.seen, LSR::empty()).intersects(ERRORS)
     }
 
     pub(super) const fn has_early_bytes(&self) -> bool {
@@ -115,7 +110,7 @@ impl<P: Ports> Line<P> {
                 *slot = byte;
                 self.early_end += 1;
             }
-            None => self.errors.overruns = self.errors.overruns.saturating_add(1),
+            None => self.seen |= LSR::OVERRUN_ERROR,
         }
     }
 
@@ -127,16 +122,16 @@ impl<P: Ports> Line<P> {
         self.ports.write_u8(self.base + u16::from(offset), value);
     }
 
+    /// The line status. Reading it clears the errors in it, which are noted.
     fn line_status(&mut self) -> LSR {
-        let status = LSR::from_bits_retain(self.read_register(LINE_STATUS));
-        let count = |errors: &mut u32| *errors = errors.saturating_add(1);
-        if status.contains(LSR::OVERRUN_ERROR) {
-            count(&mut self.errors.overruns);
-        }
-        if status.intersects(LSR::PARITY_ERROR | LSR::FRAMING_ERROR | LSR::BREAK_INTERRUPT) {
-            count(&mut self.errors.broken);
-        }
+        let status = self.status();
+        self.seen |= status;
         status
+    }
+
+    /// The line status while the port is looped back, where errors are not the line's.
+    pub(super) fn status(&mut self) -> LSR {
+        LSR::from_bits_retain(self.read_register(LINE_STATUS))
     }
 
     /// Whether the receiver holds more than a byte.
@@ -430,14 +425,16 @@ pub(super) mod tests {
     #[test]
     fn early_bytes_are_handed_over_in_pieces() {
         let mut line = Line::new(Model::new(), 0x3f8);
-        for byte in 0..40 {
+        for byte in 0..34 {
             line.keep(byte);
         }
+        assert!(!line.had_errors());
+        line.keep(34);
+        assert!(line.had_errors());
         let mut buffer = [0; 20];
         assert_eq!(line.take_early(&mut buffer), 20);
         assert_eq!(buffer[19], 19);
         assert_eq!(line.take_early(&mut buffer), EARLY_BYTES - 20);
         assert!(!line.has_early_bytes());
-        assert_eq!(line.errors().overruns, 6);
     }
 }

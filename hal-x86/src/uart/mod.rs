@@ -3,7 +3,7 @@
 //! Stands beside `hal-virtio`'s console port as a channel of the agent: `embedded_io`'s `Read`,
 //! `ReadReady`, `Write` and `WriteReady`. The driver is the crate `uart_16550`; this adds what an
 //! agent needs: early bytes are kept, nothing waits without a bound, errors of the line are
-//! counted, and the interrupts are kept in step with what is waited for.
+//! noted, and the interrupts are kept in step with what is waited for.
 //!
 //! # The interrupt
 //!
@@ -31,7 +31,6 @@ use uart_16550::{BaudRate, Config, Uart16550};
 
 use crate::ports::{Hardware, Ports};
 use line::Line;
-pub use line::LineErrors;
 
 /// Causes that one [`Uart::acknowledge`] clears. There are four, and each may come once more
 /// meanwhile.
@@ -226,9 +225,9 @@ impl<P: Ports> Uart<P> {
         self.received = Received::Fresh;
     }
 
-    /// Errors of the line so far.
-    pub fn line_errors(&self) -> LineErrors {
-        self.device.backend().errors()
+    /// Whether bytes were lost or came damaged since this was asked last.
+    pub fn had_errors(&mut self) -> bool {
+        self.device.backend_mut().had_errors()
     }
 
     /// Whether every byte written has left the port: only then may the machine be switched off
@@ -474,13 +473,18 @@ mod tests {
     }
 
     #[test]
-    fn line_errors_are_counted() {
+    fn errors_of_the_line_are_told_once() {
+        let breaks: fn(&Model) = Model::break_condition;
+        let overruns: fn(&Model) = |model| model.receive(&[b'z'; 20]);
         let model = Model::new();
         let mut uart = open(&model);
-        model.break_condition();
-        model.receive(&[b'z'; 20]);
-        assert_eq!(read_all(&mut uart).len(), 16);
-        assert_eq!(uart.line_errors(), LineErrors { overruns: 1, broken: 1 });
+        for (event, bytes) in [(breaks, 1), (overruns, 16)] {
+            assert!(!uart.had_errors());
+            event(&model);
+            assert_eq!(read_all(&mut uart).len(), bytes);
+            assert!(uart.had_errors());
+        }
+        assert!(!uart.had_errors());
     }
 
     #[test]

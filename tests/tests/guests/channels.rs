@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tests::client::ANSWER;
+use tests::deadline::Deadline;
 use tests::image::Image;
 use tests::machine::{Channel, Machine, PORT_NAME};
 use tests::qemu::Guest;
@@ -42,6 +43,7 @@ pub(crate) const CASES: &[Case] = &[
             ])
         }),
     Case::new("port-replugged", replugged).only_where(|setup| setup.channel.is_virtio()),
+    Case::new("line-break", line_break).only_where(|setup| !setup.channel.is_virtio()),
 ];
 
 fn answers(guest: &mut Guest) -> Result<()> {
@@ -71,5 +73,17 @@ fn replugged(guest: &mut Guest) -> Result<()> {
         "device_add",
         &json!({"driver": "virtserialport", "chardev": "agent", "name": PORT_NAME}),
     )?;
+    answers(guest)
+}
+
+/// What goes wrong on a line is in the log, and the agent goes on.
+fn line_break(guest: &mut Guest) -> Result<()> {
+    const TOLD: &str = "bytes were lost or came damaged";
+    answers(guest)?;
+    let log = guest.log();
+    ensure!(!log.contains(TOLD), "{log}");
+    guest.qmp().execute("chardev-send-break", &json!({"id": "agent"}))?;
+    Deadline::within(ANSWER)
+        .await_some("the line in the log", || Ok(guest.log().contains(TOLD).then_some(())))?;
     answers(guest)
 }
