@@ -11,6 +11,7 @@
 //!   suspend      the machine asleep, and its capability
 //! identity       what the guest is called and what it runs
 //! serve          the main loop between a channel and the agent
+//!   farewell     its end, by a shutdown or a suspend
 //!   line         the channel over a UART
 //!   watchdog     ends a freeze that the host has forgotten
 //! freezer        file systems with an application's hooks, and the watchdog over them
@@ -26,6 +27,7 @@ pub mod command_line;
 pub mod log;
 
 mod activity;
+mod farewell;
 mod freezer;
 mod guest;
 mod identity;
@@ -38,6 +40,9 @@ mod serve;
 mod suspend;
 mod usage;
 mod watchdog;
+
+#[cfg(test)]
+mod fake;
 
 pub use freezer::{FreezeHooks, Freezer, Unready};
 pub use guest::Guest;

@@ -8,14 +8,8 @@
 use agent_core::{Agent, Board, Pump, ShutdownMode};
 use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 
+use crate::farewell::Farewell;
 use crate::watchdog::{Look, Watchdog};
-
-/// How long the host is given to take the last replies before a shutdown, ms.
-const DRAIN_MS: u64 = 200;
-
-/// How long the host is given to notice that the channel is closed before the machine ends, ms.
-/// libvirt otherwise may see its connection end first, and take a shutdown that worked as failed.
-const LINGER_MS: u64 = 150;
 
 /// Where the agent's bytes come from and go to. None of its functions waits for the host.
 pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + WriteReady {
@@ -133,14 +127,10 @@ pub fn serve<C: Channel, B: Served>(
             false
         });
         if let Some(mode) = agent.board_mut().requested_shutdown() {
-            drain(&mut pump, channel, agent, platform);
-            agent.board_mut().settle();
-            channel.close();
-            linger(platform);
-            platform.shut_down(mode);
+            Farewell { pump: &mut pump, channel, agent, platform }.shut_down(mode);
         }
         if agent.board_mut().requested_suspend() {
-            suspend(&mut pump, channel, agent, platform);
+            Farewell { pump: &mut pump, channel, agent, platform }.suspend();
             continue;
         }
         let watched_ms = watch(agent, platform);
@@ -156,7 +146,7 @@ pub fn serve<C: Channel, B: Served>(
 }
 
 /// Moves what there is to move; returns whether there was anything, or may be.
-fn turn<C: Channel, B: Served>(
+pub(crate) fn turn<C: Channel, B: Served>(
     pump: &mut Pump,
     channel: &mut C,
     agent: &mut Agent<'_, B>,
@@ -187,293 +177,14 @@ fn watch<B: Served>(agent: &mut Agent<'_, B>, platform: &impl Platform) -> Optio
     }
 }
 
-/// Suspends the guest, and goes on when it has been woken.
-fn suspend<C: Channel, B: Served>(
-    pump: &mut Pump,
-    channel: &mut C,
-    agent: &mut Agent<'_, B>,
-    platform: &impl Platform,
-) {
-    drain(pump, channel, agent, platform);
-    hush(pump, channel, agent, platform);
-    agent.board_mut().settle();
-    channel.rest();
-    platform.suspend();
-    agent.board_mut().resume();
-    channel.resume();
-}
-
-/// Handles all that the host has sent until it keeps the rest, or gives up.
-fn hush<C: Channel, B: Served>(
-    pump: &mut Pump,
-    channel: &mut C,
-    agent: &mut Agent<'_, B>,
-    platform: &impl Platform,
-) {
-    let start_ms = platform.uptime_ms();
-    while platform.uptime_ms().saturating_sub(start_ms) < DRAIN_MS {
-        let is_quiet = turn(pump, channel, agent).and_then(|moved| {
-            // What came before the host has kept silent shows only now.
-            let is_hushed = channel.hush()?;
-            Ok(is_hushed && !moved && !channel.read_ready()? && channel.is_drained()?)
-        });
-        if is_quiet != Ok(false) && agent.pending().is_empty() {
-            return;
-        }
-        core::hint::spin_loop();
-    }
-    crate::warning!("the host does not keep silent");
-}
-
-/// Lets time pass, whatever the host does.
-fn linger(platform: &impl Platform) {
-    let start_ms = platform.uptime_ms();
-    while platform.uptime_ms().saturating_sub(start_ms) < LINGER_MS {
-        core::hint::spin_loop();
-    }
-}
-
-/// Gives the last replies to the host, or gives up.
-///
-/// It polls, since not every channel has an interrupt for the last byte that has left.
-fn drain<C: Channel, B: Served>(
-    pump: &mut Pump,
-    channel: &mut C,
-    agent: &mut Agent<'_, B>,
-    platform: &impl Platform,
-) {
-    let start_ms = platform.uptime_ms();
-    while platform.uptime_ms().saturating_sub(start_ms) < DRAIN_MS {
-        let drained = turn(pump, channel, agent).and_then(|_| channel.is_drained());
-        if !matches!(drained, Ok(false)) && agent.pending().is_empty() {
-            return;
-        }
-        core::hint::spin_loop();
-    }
-    crate::warning!("the host does not take the last replies");
-}
-
 #[cfg(test)]
 mod tests {
-    use core::cell::Cell;
-
-    use agent_core::{Buffers, Filesystems, Suspend};
+    use agent_core::{Buffers, Filesystems};
 
     use super::*;
+    use crate::fake::{Clockwork, Host};
     use crate::freezer::{Freezer, tests::Noting};
     use crate::guest::Guest;
-    use crate::suspend::SuspendToRam;
-
-    /// A host's end: what it sends, how much of the answers it takes, and what it has taken.
-    #[derive(Default)]
-    struct Host {
-        sends: Vec<u8>,
-        takes: usize,
-        taken: Vec<u8>,
-        has_more: bool,
-        in_flight: bool,
-        /// What it sends before it has heard that nobody listens.
-        late: Vec<u8>,
-        calls: Vec<&'static str>,
-    }
-
-    impl Channel for Host {
-        fn attend(&mut self) -> Result<bool, ErrorKind> {
-            Ok(self.has_more)
-        }
-
-        fn is_drained(&mut self) -> Result<bool, ErrorKind> {
-            Ok(!self.in_flight)
-        }
-
-        fn close(&mut self) {}
-
-        fn hush(&mut self) -> Result<bool, ErrorKind> {
-            self.calls.push("hush");
-            // What was under way when it was told arrives before it has heard.
-            self.sends.append(&mut self.late);
-            Ok(self.calls.iter().filter(|&&call| call == "hush").count() > 1)
-        }
-
-        fn rest(&mut self) {
-            self.calls.push("rest");
-        }
-
-        fn resume(&mut self) {
-            self.calls.push("resume");
-        }
-    }
-
-    impl ErrorType for Host {
-        type Error = ErrorKind;
-    }
-
-    impl ReadReady for Host {
-        fn read_ready(&mut self) -> Result<bool, ErrorKind> {
-            Ok(!self.sends.is_empty())
-        }
-    }
-
-    impl Read for Host {
-        fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
-            let len = bytes.len().min(self.sends.len());
-            for (slot, byte) in bytes.iter_mut().zip(self.sends.drain(..len)) {
-                *slot = byte;
-            }
-            Ok(len)
-        }
-    }
-
-    impl WriteReady for Host {
-        fn write_ready(&mut self) -> Result<bool, ErrorKind> {
-            Ok(self.takes > 0)
-        }
-    }
-
-    impl Write for Host {
-        fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-            let len = bytes.len().min(self.takes);
-            self.takes -= len;
-            self.taken.extend(&bytes[..len]);
-            Ok(len)
-        }
-
-        fn flush(&mut self) -> Result<(), ErrorKind> {
-            Ok(())
-        }
-    }
-
-    /// A machine on which each look at the clock takes a millisecond.
-    #[derive(Default)]
-    struct Clockwork(Cell<u64>);
-
-    impl Platform for Clockwork {
-        fn idle(&self) {}
-
-        fn idle_for(&self, longest_ms: u64) {
-            self.0.set(self.0.get() + longest_ms);
-        }
-
-        fn uptime_ms(&self) -> u64 {
-            self.0.set(self.0.get() + 1);
-            self.0.get()
-        }
-
-        fn shut_down(&self, mode: ShutdownMode) -> ! {
-            panic!("{mode:?}")
-        }
-    }
-
-    /// A guest that can be suspended.
-    #[derive(Default)]
-    struct Sleepy(SuspendToRam, Vec<&'static str>);
-
-    impl Board for Sleepy {
-        fn suspend(&mut self) -> Option<&mut dyn Suspend> {
-            Some(&mut self.0)
-        }
-    }
-
-    impl Served for Sleepy {
-        fn requested_shutdown(&self) -> Option<ShutdownMode> {
-            None
-        }
-
-        fn requested_suspend(&mut self) -> bool {
-            self.0.take()
-        }
-
-        fn settle(&mut self) {
-            self.1.push("settle");
-        }
-
-        fn resume(&mut self) {
-            self.1.push("resume");
-        }
-    }
-
-    #[test]
-    fn a_suspend_waits_for_what_is_under_way() {
-        let mut buffers: Buffers = Buffers::new();
-        let mut agent = Agent::new(Sleepy::default(), &mut buffers);
-        let sends = [PING, b"{\"execute\": \"guest-suspend-ram\"}\n"].concat();
-        let mut host = Host { sends, takes: usize::MAX, late: PING.to_vec(), ..Host::default() };
-        let mut pump = Pump::new();
-        while turn(&mut pump, &mut host, &mut agent).unwrap() {}
-        assert!(agent.board_mut().requested_suspend());
-        let platform = Clockwork::default();
-        suspend(&mut pump, &mut host, &mut agent, &platform);
-        assert_eq!(host.taken, [PONG, PONG].concat());
-        assert_eq!(host.calls, ["hush", "hush", "hush", "rest", "resume"]);
-        assert_eq!(agent.board_mut().1, ["settle", "resume"]);
-        assert!(platform.uptime_ms() < 20, "{}", platform.uptime_ms());
-    }
-
-    #[test]
-    fn a_host_that_does_not_keep_silent_holds_a_suspend_up_for_a_bounded_time() {
-        let mut buffers: Buffers = Buffers::new();
-        let mut agent = Agent::new(Sleepy::default(), &mut buffers);
-        let mut host = Host { in_flight: true, ..Host::default() };
-        let platform = Clockwork::default();
-        suspend(&mut Pump::new(), &mut host, &mut agent, &platform);
-        assert_eq!(agent.board_mut().1, ["settle", "resume"]);
-        let duration_ms = platform.uptime_ms();
-        assert!((2 * DRAIN_MS..2 * DRAIN_MS + 20).contains(&duration_ms), "{duration_ms}");
-    }
-
-    const PING: &[u8] = b"{\"execute\": \"guest-ping\"}\n";
-    const PONG: &[u8] = b"{\"return\": {}}\n";
-
-    /// Serves `host` until nothing moves, and then drains; returns how long that took.
-    fn drained_after_ms(host: &mut Host, can_power_off: bool) -> (u64, Option<ShutdownMode>) {
-        let mut buffers: Buffers = Buffers::new();
-        let mut agent = Agent::new(Guest::new(None, can_power_off), &mut buffers);
-        let mut pump = Pump::new();
-        while turn(&mut pump, host, &mut agent).unwrap() {}
-        let platform = Clockwork::default();
-        drain(&mut pump, host, &mut agent, &platform);
-        (platform.uptime_ms(), agent.board_mut().requested_shutdown())
-    }
-
-    #[test]
-    fn replies_reach_a_host_that_takes_them() {
-        let mut host = Host { sends: PING.to_vec(), takes: usize::MAX, ..Host::default() };
-        let (duration_ms, shutdown) = drained_after_ms(&mut host, true);
-        assert_eq!((&host.taken[..], shutdown), (PONG, None));
-        assert!(duration_ms < 10, "{duration_ms}");
-    }
-
-    #[test]
-    fn a_host_that_takes_nothing_holds_a_shutdown_up_for_a_bounded_time() {
-        for in_flight in [false, true] {
-            let takes = if in_flight { usize::MAX } else { 3 };
-            let mut host = Host { sends: PING.to_vec(), takes, in_flight, ..Host::default() };
-            let (duration_ms, _) = drained_after_ms(&mut host, true);
-            assert!((DRAIN_MS..DRAIN_MS + 10).contains(&duration_ms), "{in_flight}: {duration_ms}");
-        }
-    }
-
-    #[test]
-    fn a_shutdown_is_only_noted_and_only_where_the_machine_can() {
-        for (mode, can_power_off, expected) in [
-            ("powerdown", true, Some(ShutdownMode::Powerdown)),
-            ("powerdown", false, None),
-            ("reboot", false, Some(ShutdownMode::Reboot)),
-            ("halt", false, Some(ShutdownMode::Halt)),
-        ] {
-            let request =
-                format!(r#"{{"execute": "guest-shutdown", "arguments": {{"mode": "{mode}"}}}}"#);
-            let mut host =
-                Host { sends: request.into_bytes(), takes: usize::MAX, ..Host::default() };
-            let (_, shutdown) = drained_after_ms(&mut host, can_power_off);
-            assert_eq!(shutdown, expected, "{mode}");
-            assert_eq!(
-                host.taken.is_empty(),
-                expected.is_some(),
-                "{mode}: only a refusal is answered"
-            );
-        }
-    }
 
     #[test]
     fn a_device_that_has_more_to_say_keeps_the_processor_awake() {
@@ -484,6 +195,7 @@ mod tests {
             assert_eq!(turn(&mut Pump::new(), &mut host, &mut agent), Ok(has_more));
         }
     }
+
     /// A guest with a file system.
     struct Storing(Freezer<Noting, Noting>);
 

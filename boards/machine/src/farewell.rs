@@ -1,0 +1,215 @@
+//! The end of the loop, for good or until the guest wakes up: what was said arrives, if the host
+//! takes it in time
+
+use agent_core::{Agent, Pump, ShutdownMode};
+use embedded_io::ErrorKind;
+
+use crate::serve::{Channel, Platform, Served, turn};
+
+/// How long the host is given to take the last replies before a shutdown, ms.
+const DRAIN_MS: u64 = 200;
+
+/// How long the host is given to notice that the channel is closed before the machine ends, ms.
+/// libvirt otherwise may see its connection end first, and take a shutdown that worked as failed.
+const LINGER_MS: u64 = 150;
+
+/// The loop, as it ends.
+pub(crate) struct Farewell<'f, 'a, C, B, P> {
+    pub(crate) pump: &'f mut Pump,
+    pub(crate) channel: &'f mut C,
+    pub(crate) agent: &'f mut Agent<'a, B>,
+    pub(crate) platform: &'f P,
+}
+
+impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
+    /// Shuts the guest down.
+    pub(crate) fn shut_down(mut self, mode: ShutdownMode) -> ! {
+        self.drain();
+        self.agent.board_mut().settle();
+        self.channel.close();
+        within(self.platform, LINGER_MS, || false);
+        self.platform.shut_down(mode)
+    }
+
+    /// Suspends the guest, and goes on when it has been woken.
+    pub(crate) fn suspend(mut self) {
+        self.drain();
+        self.hush();
+        self.agent.board_mut().settle();
+        self.channel.rest();
+        self.platform.suspend();
+        self.agent.board_mut().resume();
+        self.channel.resume();
+    }
+
+    /// Gives the last replies to the host, or gives up.
+    fn drain(&mut self) {
+        if !self.take_turns_until(|channel, _| channel.is_drained()) {
+            crate::warning!("the host does not take the last replies");
+        }
+    }
+
+    /// Handles all that the host has sent until it keeps the rest, or gives up.
+    fn hush(&mut self) {
+        let is_hushed = self.take_turns_until(|channel, moved| {
+            // What came before the host has kept silent shows only now.
+            let is_hushed = channel.hush()?;
+            Ok(is_hushed && !moved && !channel.read_ready()? && channel.is_drained()?)
+        });
+        if !is_hushed {
+            crate::warning!("the host does not keep silent");
+        }
+    }
+
+    /// Takes turns until nothing is left to be written and `is_done`, which is told whether the turn
+    /// has moved anything, says so. Returns whether that has come in time.
+    fn take_turns_until(
+        &mut self,
+        is_done: impl Fn(&mut C, bool) -> Result<bool, ErrorKind>,
+    ) -> bool {
+        within(self.platform, DRAIN_MS, || {
+            let moved = turn(self.pump, self.channel, self.agent);
+            let done = moved.and_then(|moved| is_done(self.channel, moved));
+            // A device that does not work is not waited for.
+            done.unwrap_or(true) && self.agent.pending().is_empty()
+        })
+    }
+}
+
+/// Asks `is_done` again and again until it is, for so long at most. Returns whether it is.
+///
+/// It polls, since not every channel has an interrupt for the last byte that has left.
+fn within(platform: &impl Platform, longest_ms: u64, mut is_done: impl FnMut() -> bool) -> bool {
+    let start_ms = platform.uptime_ms();
+    while platform.uptime_ms().saturating_sub(start_ms) < longest_ms {
+        if is_done() {
+            return true;
+        }
+        core::hint::spin_loop();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_core::{Board, Buffers, Suspend};
+
+    use super::*;
+    use crate::fake::{Clockwork, Host};
+    use crate::guest::Guest;
+    use crate::suspend::SuspendToRam;
+
+    const PING: &[u8] = b"{\"execute\": \"guest-ping\"}\n";
+    const PONG: &[u8] = b"{\"return\": {}}\n";
+
+    /// A guest that can be suspended.
+    #[derive(Default)]
+    struct Sleepy(SuspendToRam, Vec<&'static str>);
+
+    impl Board for Sleepy {
+        fn suspend(&mut self) -> Option<&mut dyn Suspend> {
+            Some(&mut self.0)
+        }
+    }
+
+    impl Served for Sleepy {
+        fn requested_shutdown(&self) -> Option<ShutdownMode> {
+            None
+        }
+
+        fn requested_suspend(&mut self) -> bool {
+            self.0.take()
+        }
+
+        fn settle(&mut self) {
+            self.1.push("settle");
+        }
+
+        fn resume(&mut self) {
+            self.1.push("resume");
+        }
+    }
+
+    #[test]
+    fn a_suspend_waits_for_what_is_under_way() {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Sleepy::default(), &mut buffers);
+        let sends = [PING, b"{\"execute\": \"guest-suspend-ram\"}\n"].concat();
+        let mut host = Host { sends, takes: usize::MAX, late: PING.to_vec(), ..Host::default() };
+        let mut pump = Pump::new();
+        while turn(&mut pump, &mut host, &mut agent).unwrap() {}
+        assert!(agent.board_mut().requested_suspend());
+        let platform = Clockwork::default();
+        let (pump, channel) = (&mut pump, &mut host);
+        Farewell { pump, channel, agent: &mut agent, platform: &platform }.suspend();
+        assert_eq!(host.taken, [PONG, PONG].concat());
+        assert_eq!(host.calls, ["hush", "hush", "hush", "rest", "resume"]);
+        assert_eq!(agent.board_mut().1, ["settle", "resume"]);
+        assert!(platform.uptime_ms() < 20, "{}", platform.uptime_ms());
+    }
+
+    #[test]
+    fn a_host_that_does_not_keep_silent_holds_a_suspend_up_for_a_bounded_time() {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Sleepy::default(), &mut buffers);
+        let mut host = Host { in_flight: true, ..Host::default() };
+        let platform = Clockwork::default();
+        let (pump, channel) = (&mut Pump::new(), &mut host);
+        Farewell { pump, channel, agent: &mut agent, platform: &platform }.suspend();
+        assert_eq!(agent.board_mut().1, ["settle", "resume"]);
+        let duration_ms = platform.uptime_ms();
+        assert!((2 * DRAIN_MS..2 * DRAIN_MS + 20).contains(&duration_ms), "{duration_ms}");
+    }
+
+    /// Serves `host` until nothing moves, and then drains; returns how long that took.
+    fn drained_after_ms(host: &mut Host, can_power_off: bool) -> (u64, Option<ShutdownMode>) {
+        let mut buffers: Buffers = Buffers::new();
+        let mut agent = Agent::new(Guest::new(None, can_power_off), &mut buffers);
+        let mut pump = Pump::new();
+        while turn(&mut pump, host, &mut agent).unwrap() {}
+        let platform = Clockwork::default();
+        let (pump, channel) = (&mut pump, host);
+        Farewell { pump, channel, agent: &mut agent, platform: &platform }.drain();
+        (platform.uptime_ms(), agent.board_mut().requested_shutdown())
+    }
+
+    #[test]
+    fn replies_reach_a_host_that_takes_them() {
+        let mut host = Host { sends: PING.to_vec(), takes: usize::MAX, ..Host::default() };
+        let (duration_ms, shutdown) = drained_after_ms(&mut host, true);
+        assert_eq!((&host.taken[..], shutdown), (PONG, None));
+        assert!(duration_ms < 10, "{duration_ms}");
+    }
+
+    #[test]
+    fn a_host_that_takes_nothing_holds_a_shutdown_up_for_a_bounded_time() {
+        for in_flight in [false, true] {
+            let takes = if in_flight { usize::MAX } else { 3 };
+            let mut host = Host { sends: PING.to_vec(), takes, in_flight, ..Host::default() };
+            let (duration_ms, _) = drained_after_ms(&mut host, true);
+            assert!((DRAIN_MS..DRAIN_MS + 10).contains(&duration_ms), "{in_flight}: {duration_ms}");
+        }
+    }
+
+    #[test]
+    fn a_shutdown_is_only_noted_and_only_where_the_machine_can() {
+        for (mode, can_power_off, expected) in [
+            ("powerdown", true, Some(ShutdownMode::Powerdown)),
+            ("powerdown", false, None),
+            ("reboot", false, Some(ShutdownMode::Reboot)),
+            ("halt", false, Some(ShutdownMode::Halt)),
+        ] {
+            let request =
+                format!(r#"{{"execute": "guest-shutdown", "arguments": {{"mode": "{mode}"}}}}"#);
+            let mut host =
+                Host { sends: request.into_bytes(), takes: usize::MAX, ..Host::default() };
+            let (_, shutdown) = drained_after_ms(&mut host, can_power_off);
+            assert_eq!(shutdown, expected, "{mode}");
+            assert_eq!(
+                host.taken.is_empty(),
+                expected.is_some(),
+                "{mode}: only a refusal is answered"
+            );
+        }
+    }
+}
