@@ -3,7 +3,7 @@
 //! virtio 1.2 §3.1.1 in the order that it gives. `virtio_drivers::Transport::begin_init` does not wait for the reset
 //! and does not read `FEATURES_OK` back, so drivers of this crate use [`negotiate`] and [`start`].
 
-use virtio_drivers::transport::{DeviceStatus, Transport};
+use virtio_drivers::transport::{DeviceStatus, InterruptStatus, Transport};
 
 use crate::dma::PAGE_BYTES;
 
@@ -17,6 +17,33 @@ pub const ACCESS_PLATFORM: u64 = 1 << 33;
 
 /// How often the status is read while waiting for a reset. Each read leaves the guest, so this is about 50 ms.
 const RESET_READS: u32 = 50_000;
+
+/// How often in a row a device may interrupt about nothing, and the program still looks again. One in order does so when
+/// it returns what was written to it, so no more often than it has such buffers, and when its configuration changes.
+const INTERRUPTS_ABOUT_NOTHING: u8 = 64;
+
+/// A device's interrupt line, which it may share.
+///
+/// A device that interrupts while another one holds the line makes no edge, and an edge-triggered input of an interrupt
+/// controller sees nothing until both have been acknowledged. So a program may halt the CPU only after a look at all
+/// devices in which none held the line.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    about_nothing: u8,
+}
+
+impl Line {
+    /// Whether all devices are to be looked at once more, after a look at this one has acknowledged `interrupt`. `moved`
+    /// says that there was something to do.
+    ///
+    /// The bound is for a device whose interrupt cannot be acknowledged: it would keep the guest awake for good. Its line
+    /// never falls, so that looking on would not help the others, either.
+    pub(crate) fn may_hide_others(&mut self, interrupt: InterruptStatus, moved: bool) -> bool {
+        self.about_nothing =
+            if interrupt.is_empty() || moved { 0 } else { self.about_nothing.saturating_add(1) };
+        !interrupt.is_empty() && self.about_nothing <= INTERRUPTS_ABOUT_NOTHING
+    }
+}
 
 /// Why a device could not be brought to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,4 +126,50 @@ pub fn start(transport: &mut impl Transport) {
         status |= DeviceStatus::FEATURES_OK;
     }
     transport.set_status(status);
+}
+
+#[cfg(test)]
+mod tests {
+    use virtio_drivers::transport::DeviceType;
+
+    use super::*;
+    use crate::console::{Console, Event, PortId};
+    use crate::fake::{Device, dma};
+    use crate::net::Net;
+
+    /// Both on one line: what the network device does while the console holds it makes no edge.
+    #[test]
+    fn a_device_that_holds_the_line_hides_no_other() {
+        dma!(32);
+        let mut device = Device::new(DeviceType::Network, 2);
+        device.configuration = std::vec![0; 12];
+        let cable = device.share();
+        let mut net = Net::<Dma, _, 2, 2>::new(cable.clone()).unwrap();
+        let host = Device::new(DeviceType::Console, 2).share();
+        let mut console = Console::<Dma, _, 1, 2, 2>::new(host.clone()).unwrap();
+        while console.poll().unwrap().is_some() {}
+        console.open(PortId(0)).unwrap();
+        embedded_io::Write::write_all(&mut console.port(PortId(0)).unwrap(), b"reply").unwrap();
+        assert_eq!(console.poll(), Ok(None));
+
+        assert_eq!(host.0.borrow_mut().receive_all(1), b"reply");
+        assert_eq!(net.poll(), Ok(false));
+        assert!(cable.0.borrow_mut().send(0, &[0; 72]));
+        assert_eq!(console.poll(), Ok(Some(Event::Interrupted)), "the program looks again");
+        assert_eq!((net.poll(), console.poll()), (Ok(true), Ok(None)));
+    }
+
+    #[test]
+    fn a_line_that_never_falls_is_given_up() {
+        let (held, fallen) = (InterruptStatus::QUEUE_INTERRUPT, InterruptStatus::empty());
+        let mut line = Line::default();
+        let mut looks = |moved| (0..1000).filter(|_| line.may_hide_others(held, moved)).count();
+        assert_eq!(looks(false), usize::from(INTERRUPTS_ABOUT_NOTHING));
+        assert_eq!(looks(false), 0, "it stays so");
+        assert_eq!(looks(true), 1000);
+        assert_eq!(looks(false), usize::from(INTERRUPTS_ABOUT_NOTHING));
+        assert!(!line.may_hide_others(fallen, false));
+        assert!(line.may_hide_others(held, false));
+        assert!(!line.may_hide_others(fallen, true));
+    }
 }

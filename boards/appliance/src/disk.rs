@@ -61,9 +61,10 @@ impl<'m> VirtioDisk<'m> {
         let _ = self.device.poll();
     }
 
-    /// Whether a call has slept since this was asked last.
+    /// Whether a call has slept since this was asked last, or the device has interrupted: on a line
+    /// that it shares the interrupt of another one may have been lost.
     pub(crate) const fn has_waited(&mut self) -> bool {
-        core::mem::replace(&mut self.has_waited, false)
+        core::mem::replace(&mut self.has_waited, false) | self.device.has_interrupted()
     }
 
     /// Starts the device anew.

@@ -55,7 +55,7 @@ pub use self::error::Error;
 
 use self::config::{Config, F_BLK_SIZE, F_DISCARD, F_FLUSH, F_RO};
 use self::queue::{Data, Queue};
-use crate::device;
+use crate::device::{self, Line};
 
 /// Size of a sector in bytes: the unit of addresses, whatever the block size of the device (§5.2.4).
 pub const SECTOR_BYTES: usize = 512;
@@ -86,6 +86,9 @@ pub struct Block<H: Hal, T: Transport, const SECTORS: usize = 8> {
     received: usize,
     /// The request was looked for, and was not done.
     is_awaited: bool,
+    line: Line,
+    /// There was an interrupt since this was asked last.
+    has_interrupted: bool,
 }
 
 /// One request to a block device.
@@ -142,6 +145,8 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
             failure: None,
             received: 0,
             is_awaited: false,
+            line: Line::default(),
+            has_interrupted: false,
         };
         block.begin()?;
         Ok(block)
@@ -259,12 +264,22 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
         // Before any look at the queue, so that a line which rises later rises anew; and of a device
         // that has failed, too, as others may share its line.
         let interrupt = self.transport.ack_interrupt();
+        let is_busy = self.queue.as_ref().is_some_and(Queue::is_busy);
+        self.has_interrupted |= self.line.may_hide_others(interrupt, is_busy);
         let advanced = self.check().and_then(|()| self.advance(interrupt));
         match self.note(advanced) {
             Ok(false) => Poll::Pending,
             Ok(true) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error)),
         }
+    }
+
+    /// Whether any [`poll`](Self::poll), a call's among them, has acknowledged an interrupt since this was asked last.
+    ///
+    /// A device that shares its line may have hidden another one's interrupt, so all on the line are to be looked at again
+    /// before the CPU halts.
+    pub const fn has_interrupted(&mut self) -> bool {
+        core::mem::replace(&mut self.has_interrupted, false)
     }
 
     /// Copies what the last request has read to `bytes`, and returns how many bytes: none if there is no such.

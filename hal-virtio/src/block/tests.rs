@@ -172,6 +172,33 @@ fn starts_and_polls_without_waiting() {
 }
 
 #[test]
+fn tells_of_its_interrupts() {
+    dma!(16);
+    let mut disk = Disk::new(10, F_FLUSH);
+    let mut block = disk.open::<Dma>();
+    assert!(!block.has_interrupted());
+    block.flush(&mut || disk.step()).unwrap();
+    assert!(block.has_interrupted());
+    assert!(!block.has_interrupted(), "told once");
+
+    let tell = || disk.device().interrupt |= InterruptStatus::QUEUE_INTERRUPT;
+    tell();
+    assert_eq!(block.poll(), Poll::Ready(Ok(())));
+    assert!(block.has_interrupted());
+    let told = (0..1000).filter(|_| {
+        tell();
+        _ = block.poll();
+        block.has_interrupted()
+    });
+    assert!(told.count() < 100, "one that cannot be acknowledged keeps nobody awake");
+    assert_eq!(block.poll(), Poll::Ready(Ok(())));
+
+    disk.device().give_back(0, 0, 1);
+    assert_eq!(block.poll(), Poll::Ready(Err(Error::Misbehaved)));
+    assert!(block.has_interrupted(), "one that has failed may have held the line, too");
+}
+
+#[test]
 fn checks_ranges_before_anything_is_sent() {
     dma!(16);
     let mut disk = Disk::new(24, F_BLK_SIZE | F_DISCARD);

@@ -49,6 +49,7 @@ pub use self::port::Port;
 
 use self::control::Control;
 use self::link::Link;
+use crate::device::Line;
 use crate::ring;
 
 /// Ports whose announcement is answered; names of those from `PORTS` up are only reported.
@@ -93,6 +94,9 @@ pub enum Event {
     },
     /// A message that means nothing, or changes nothing.
     Ignored,
+    /// An interrupt without a message, as when the device has taken what was written. If the device shares its line, it
+    /// may have hidden another one's interrupt: all on the line are to be looked at again before the CPU halts.
+    Interrupted,
 }
 
 /// A virtio console on a transport.
@@ -111,6 +115,7 @@ pub struct Console<
     control: Option<Control<H>>,
     slots: [Slot<H, RX, TX>; PORTS],
     health: Health,
+    line: Line,
     /// `DEVICE_READY` has to be sent.
     device_ready_due: bool,
     /// Port 0 of a device without ports has to be reported.
@@ -164,6 +169,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
             control: None,
             slots: [const { Slot::EMPTY }; PORTS],
             health: Health::default(),
+            line: Line::default(),
             device_ready_due: false,
             added_due: false,
             announced: 0,
@@ -188,16 +194,18 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
 
     /// Acknowledges the device's interrupt, gives it what was written to ports, and handles one message of its.
     ///
-    /// `None` says that no message was waiting. A program may halt the CPU until the next interrupt after `None`,
-    /// if the open ports had nothing to read since, and interrupts stayed disabled in between: whatever the device does
-    /// after the acknowledgement raises a new interrupt.
+    /// `None` says that no message was waiting, and that there was no interrupt. A program may halt the CPU until the next
+    /// interrupt after `None`, if the open ports had nothing to read since, and interrupts stayed disabled in between:
+    /// whatever the device does after the acknowledgement raises a new interrupt.
     ///
     /// # Errors
     ///
     /// The device failed or broke the rules, and stays so until [`restart`](Self::restart).
     pub fn poll(&mut self) -> Result<Option<Event>, Error> {
-        self.health.check()?;
-        let polled = self.advance();
+        // Before any look at the queues, so that a line which rises later rises anew; and of a device that has failed,
+        // too, as others may share its line.
+        let interrupt = self.transport.ack_interrupt();
+        let polled = self.health.check().and_then(|()| self.advance(interrupt));
         self.health.note(polled)
     }
 

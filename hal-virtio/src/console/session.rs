@@ -79,9 +79,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
     }
 
     /// One step of [`poll`](Console::poll).
-    pub(super) fn advance(&mut self) -> Result<Option<Event>, Error> {
-        // Before any look at the queues, so that a line which rises later rises anew.
-        let interrupt = self.transport.ack_interrupt();
+    pub(super) fn advance(&mut self, interrupt: InterruptStatus) -> Result<Option<Event>, Error> {
         for slot in self.slots.iter_mut().filter(|slot| slot.is_open) {
             if let Some(link) = &mut slot.link {
                 link.submit(&mut self.transport)?;
@@ -105,7 +103,9 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         let event = message.map(|message| self.handle(&message));
         self.health.moved |= event.is_some();
         self.send_due()?;
-        Ok(event)
+        let moved = event.is_some() || !is_idle;
+        let may_hide_others = self.line.may_hide_others(interrupt, moved);
+        Ok(event.or_else(|| may_hide_others.then_some(Event::Interrupted)))
     }
 
     /// Takes note of what the device says about a port.

@@ -534,6 +534,37 @@ fn acknowledges_before_it_looks() {
     // What comes after the acknowledgement interrupts again.
     host.message(1, 6, 1, &[]);
     assert!(!host.device().interrupt.is_empty());
+    assert!(matches!(console.poll(), Ok(Some(_))));
+
+    // One that has failed may share its line with others.
+    host.device().give_back(2, 0xFFFF, 0);
+    assert_eq!(console.poll(), Err(Error::Misbehaved));
+    host.device().interrupt |= InterruptStatus::QUEUE_INTERRUPT;
+    assert_eq!(console.poll(), Err(Error::Misbehaved));
+    assert!(host.device().interrupt.is_empty());
+}
+
+#[test]
+fn an_interrupt_without_a_message_is_told() {
+    dma!(64);
+    let mut host = Host::new(4).with_port(1, AGENT);
+    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
+    host.talk(&mut console);
+    console.open(PortId(1)).unwrap();
+    console.port(PortId(1)).unwrap().write_all(b"reply").unwrap();
+    assert_eq!(console.poll(), Ok(None));
+    assert_eq!(host.device().receive_all(5), b"reply");
+    assert_eq!(console.poll(), Ok(Some(Event::Interrupted)), "the host has taken the reply");
+    assert_eq!(console.poll(), Ok(None));
+    let tell = || host.device().interrupt |= InterruptStatus::QUEUE_INTERRUPT;
+    for _ in 0..1000 {
+        tell();
+        _ = console.poll();
+    }
+    tell();
+    assert_eq!(console.poll(), Ok(None), "one that cannot be acknowledged keeps nobody awake");
+    host.message(1, 6, 1, &[]);
+    assert_eq!(console.poll(), Ok(Some(Event::Opened(PortId(1)))));
 }
 
 #[test]

@@ -59,7 +59,7 @@ use virtio_drivers::{BufferDirection, Hal};
 pub use self::error::Error;
 
 use self::config::{Config, F_MAC, F_MTU, F_STATUS};
-use crate::device;
+use crate::device::{self, Line};
 use crate::dma::PAGE_BYTES;
 use crate::ring::{self, Ring};
 
@@ -95,6 +95,7 @@ pub struct Net<H: Hal, T: Transport, const RX: usize = 16, const TX: usize = 16>
     failure: Option<Error>,
     /// A frame has moved since the device was last asked for its state.
     moved: bool,
+    line: Line,
 }
 
 struct Queues<H: Hal, const RX: usize, const TX: usize> {
@@ -146,6 +147,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Net<H, T, RX, TX> {
             statistics: Statistics::default(),
             failure: None,
             moved: false,
+            line: Line::default(),
         };
         net.begin()?;
         Ok(net)
@@ -189,9 +191,10 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Net<H, T, RX, TX> {
 
     /// Acknowledges the device's interrupt, takes back what it has sent, and follows its link.
     ///
-    /// Returns whether a frame or the link has moved since it was asked last. A program may halt the CPU until the next
-    /// interrupt when neither has, if interrupts stayed disabled in between: whatever the device does after the
-    /// acknowledgement raises a new one.
+    /// Returns whether a frame or the link has moved since it was asked last, or there was an interrupt. A program may
+    /// halt the CPU until the next interrupt when nothing was, if interrupts stayed disabled in between: whatever the
+    /// device does after the acknowledgement raises a new one. A device that shares its line may have hidden another one's
+    /// interrupt, so all on the line are to be looked at again after a `true` from any of them.
     ///
     /// # Errors
     ///
@@ -201,7 +204,8 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Net<H, T, RX, TX> {
         // too, as others may share its line.
         let interrupt = self.transport.ack_interrupt();
         let advanced = self.check().and_then(|()| self.advance(interrupt));
-        self.note(advanced)
+        let may_hide_others = self.line.may_hide_others(interrupt, advanced == Ok(true));
+        self.note(advanced.map(|moved| moved || may_hide_others))
     }
 
     /// Copies the next frame to `frame` and returns its length, if one has arrived.

@@ -223,6 +223,28 @@ fn the_link_is_followed() {
 }
 
 #[test]
+fn an_interrupt_about_nothing_is_told() {
+    dma!(16);
+    let wire = Wire::new(FEATURES);
+    let mut net = wire.open::<Dma>();
+    net.transmit(&frame(60, 0)).unwrap();
+    assert_eq!((net.poll(), net.poll()), (Ok(true), Ok(false)));
+    assert_eq!(wire.sent().len(), 1);
+    assert_eq!(net.poll(), Ok(true), "the host has taken the frame");
+    assert_eq!(net.poll(), Ok(false));
+    let tell = || wire.device().interrupt |= InterruptStatus::QUEUE_INTERRUPT;
+    for _ in 0..1000 {
+        tell();
+        _ = net.poll();
+    }
+    tell();
+    assert_eq!(net.poll(), Ok(false), "one that cannot be acknowledged keeps nobody awake");
+    tell();
+    wire.deliver(&frame(60, 0));
+    assert_eq!(net.poll(), Ok(true));
+}
+
+#[test]
 fn an_address_is_the_device_s_or_there_is_none() {
     let cases = [
         (F_MAC, MAC, Some(MAC)),
