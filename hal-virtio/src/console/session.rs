@@ -177,30 +177,29 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         let Some(control) = &mut self.control else {
             return Ok(());
         };
-        // An answer to an announcement makes the device write up to three messages. QEMU drops those that find no
-        // buffer, so nothing is sent before all that it wrote so far was handled.
-        if control.has_message() {
-            return Ok(());
-        }
         let transport = &mut self.transport;
-        if self.device_ready_due {
+        // An answer to an announcement makes the device write up to three messages. QEMU drops those that find no
+        // buffer, so none is sent before all that it wrote so far was handled.
+        let may_answer = !control.has_message();
+        if may_answer && self.device_ready_due {
             self.device_ready_due = !control.send(transport, 0, Kind::DeviceReady, 1)?;
         }
-        while self.port_ready_due != 0 {
+        while may_answer && self.port_ready_due != 0 {
             let port = self.port_ready_due.trailing_zeros();
             if !control.send(transport, port, Kind::PortReady, 1)? {
                 return Ok(());
             }
             self.port_ready_due &= self.port_ready_due - 1;
         }
-        while self.port_open_due != 0 {
-            let port = self.port_open_due.trailing_zeros();
+        // This waits for no message: what was closed may be polled no more. But the answer to the announcement is first.
+        while self.port_open_due & !self.port_ready_due != 0 {
+            let port = (self.port_open_due & !self.port_ready_due).trailing_zeros();
             let slot = usize::try_from(port).ok().and_then(|port| self.slots.get(port));
             let is_open = slot.is_some_and(|slot| slot.is_open && !slot.is_hushed);
             if !control.send(transport, port, Kind::PortOpen, u16::from(is_open))? {
                 return Ok(());
             }
-            self.port_open_due &= self.port_open_due - 1;
+            self.port_open_due &= !bit(PortId(port));
         }
         Ok(())
     }

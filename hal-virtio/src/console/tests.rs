@@ -376,6 +376,37 @@ fn tells_when_the_host_opens_and_closes() {
 }
 
 #[test]
+fn a_port_is_closed_whatever_the_device_says_meanwhile() {
+    dma!(64);
+    let mut host = Host::new(4).with_port(1, AGENT);
+    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
+    host.talk(&mut console);
+    console.open(PortId(1)).unwrap();
+    host.talk(&mut console);
+    for is_open in [0, 1] {
+        host.message(1, 6, is_open, &[]);
+    }
+    console.close(PortId(1)).unwrap();
+    host.step();
+    assert_eq!(host.opened, [(1, true), (1, false)], "with no other poll");
+}
+
+#[test]
+fn an_announcement_is_answered_before_the_port_is_opened() {
+    dma!(64);
+    let mut host = Host::new(4).with_port(1, AGENT).with_port(2, "other");
+    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
+    host.step();
+    assert_eq!(console.poll(), Ok(Some(Event::Added(PortId(1)))));
+    console.open(PortId(1)).unwrap();
+    assert_eq!(host.device().available(3), 0, "the other announcement was not read yet");
+    assert_eq!(console.poll(), Ok(Some(Event::Added(PortId(2)))));
+    let sent: Vec<_> = core::iter::from_fn(|| host.device().receive(3)).collect();
+    let sent = sent.iter().map(|message| (message[4], message[0]));
+    assert_eq!(sent.collect::<Vec<_>>(), [(3, 1), (3, 2), (6, 1)]);
+}
+
+#[test]
 fn a_hushed_port_still_carries_what_is_under_way() {
     dma!(64);
     let mut host = Host::new(31).with_port(1, AGENT);
