@@ -3,6 +3,8 @@
 //! virtio 1.2 §3.1.1 in the order that it gives. `virtio_drivers::Transport::begin_init` does not wait for the reset
 //! and does not read `FEATURES_OK` back, so drivers of this crate use [`negotiate`] and [`start`].
 
+use core::fmt;
+
 use virtio_drivers::transport::{DeviceStatus, InterruptStatus, Transport};
 
 use crate::dma::PAGE_BYTES;
@@ -45,33 +47,55 @@ impl Line {
     }
 }
 
-/// Why a device could not be brought to work.
+/// Why a device of any kind cannot be brought to work, or works no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum SetupError {
+pub enum Failure {
     /// The device did not accept the features, all of which it had offered.
     FeaturesRefused,
     /// The device did not report the end of its reset in time.
     ResetTimeout,
+    /// The device lacks queues that its driver cannot do without, or they are too short.
+    Queues,
+    /// The DMA pool is too small.
+    Memory,
+    /// The device has met an error that it cannot recover from (`DEVICE_NEEDS_RESET`), or was unplugged.
+    NeedsReset,
+    /// The device broke the rules of its queues, so nothing in them can be trusted.
+    Misbehaved,
 }
 
-impl core::fmt::Display for SetupError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl From<virtio_drivers::Error> for Failure {
+    /// What setting up a queue may answer.
+    fn from(error: virtio_drivers::Error) -> Self {
+        match error {
+            virtio_drivers::Error::DmaError => Self::Memory,
+            _ => Self::Queues,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::FeaturesRefused => "the device refuses the features that it offers",
             Self::ResetTimeout => "the device does not finish its reset",
+            Self::Queues => "the device has no queues of sufficient length",
+            Self::Memory => "the DMA pool is too small",
+            Self::NeedsReset => "the device has failed and needs a reset",
+            Self::Misbehaved => "the device broke the rules of its queues",
         })
     }
 }
 
-impl core::error::Error for SetupError {}
+impl core::error::Error for Failure {}
 
 /// Resets the device: from here on it touches neither queues nor buffers.
 ///
 /// # Errors
 ///
-/// [`SetupError::ResetTimeout`]: the device may still write to memory that it was given.
-pub fn reset(transport: &mut impl Transport) -> Result<(), SetupError> {
+/// [`Failure::ResetTimeout`]: the device may still write to memory that it was given.
+pub fn reset(transport: &mut impl Transport) -> Result<(), Failure> {
     transport.set_status(DeviceStatus::empty());
     // > After writing 0 to device_status, the driver MUST wait for a read of device_status to return 0 before
     // > reinitializing the device. (§4.1.4.3.2)
@@ -80,7 +104,7 @@ pub fn reset(transport: &mut impl Transport) -> Result<(), SetupError> {
             return Ok(());
         }
     }
-    Err(SetupError::ResetTimeout)
+    Err(Failure::ResetTimeout)
 }
 
 /// Resets the device and agrees on those of `wanted` that it offers, as well as on what every driver must accept.
@@ -90,7 +114,7 @@ pub fn reset(transport: &mut impl Transport) -> Result<(), SetupError> {
 /// # Errors
 ///
 /// The device does not reset, or does not agree to what it offered itself.
-pub fn negotiate(transport: &mut impl Transport, wanted: u64) -> Result<u64, SetupError> {
+pub fn negotiate(transport: &mut impl Transport, wanted: u64) -> Result<u64, Failure> {
     reset(transport)?;
     transport.set_status(DeviceStatus::ACKNOWLEDGE);
     transport.set_status(DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER);
@@ -103,7 +127,7 @@ pub fn negotiate(transport: &mut impl Transport, wanted: u64) -> Result<u64, Set
     if !legacy {
         // A device that is not legacy and does not offer this follows no version that we know.
         if features & VERSION_1 == 0 {
-            return Err(SetupError::FeaturesRefused);
+            return Err(Failure::FeaturesRefused);
         }
         transport.set_status(
             DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER | DeviceStatus::FEATURES_OK,
@@ -111,7 +135,7 @@ pub fn negotiate(transport: &mut impl Transport, wanted: u64) -> Result<u64, Set
         // > Re-read device status to ensure the FEATURES_OK bit is still set: otherwise, the device does not support
         // > our subset of features and the device is unusable. (§3.1.1, step 6)
         if !transport.get_status().contains(DeviceStatus::FEATURES_OK) {
-            return Err(SetupError::FeaturesRefused);
+            return Err(Failure::FeaturesRefused);
         }
     }
     #[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]

@@ -33,7 +33,7 @@
 //! All that the host can write: capabilities and base address registers, queue sizes and notification offsets, used
 //! rings, lengths, control messages, names. Nothing of it leads to a panic, to memory outside the buffers, or to a loop
 //! without a bound; a device that breaks the rules of its queues is reported as
-//! `Misbehaved` and can be restarted. Bytes are copied out of shared memory once,
+//! [`Misbehaved`](device::Failure::Misbehaved) and can be restarted. Bytes are copied out of shared memory once,
 //! before anybody looks at them.
 //!
 //! # Example

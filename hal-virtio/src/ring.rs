@@ -11,6 +11,7 @@ use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{BufferDirection, Hal};
 
+use crate::device::Failure;
 use crate::dma::PAGE_BYTES;
 use crate::region::Region;
 
@@ -37,10 +38,6 @@ pub(crate) struct Returned {
     pub(crate) len: usize,
 }
 
-/// The device broke the rules of the queue, so nothing in it can be trusted any longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Misbehaved;
-
 #[derive(Clone, Copy)]
 struct Carried {
     slot: u16,
@@ -62,7 +59,7 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         transport: &mut impl Transport,
         index: u16,
         direction: BufferDirection,
-    ) -> Result<Self, virtio_drivers::Error> {
+    ) -> Result<Self, Failure> {
         Ok(Self {
             queue: VirtQueue::new(transport, index, false, false)?,
             index,
@@ -74,12 +71,16 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
         })
     }
 
-    /// Takes memory for the slots from the `Hal`, `slot_bytes` for each; false if there is none.
-    pub(crate) fn allocate(&mut self, slot_bytes: usize) -> bool {
+    /// Takes memory for the slots from the `Hal`, `slot_bytes` for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Memory`].
+    pub(crate) fn allocate(&mut self, slot_bytes: usize) -> Result<(), Failure> {
         let pages = (SIZE * slot_bytes).div_ceil(PAGE_BYTES);
         self.slot_bytes = slot_bytes;
-        self.region = Region::new(pages, self.direction);
-        self.region.is_some()
+        self.region = Some(Region::new(pages, self.direction).ok_or(Failure::Memory)?);
+        Ok(())
     }
 
     /// Whether the slots have memory.
@@ -92,14 +93,14 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
     /// # Errors
     ///
     /// The device has the slot, or there is nothing to give. That does not happen unless its records are corrupt.
-    pub(crate) fn give(&mut self, slot: usize, len: usize) -> Result<(), Misbehaved> {
+    pub(crate) fn give(&mut self, slot: usize, len: usize) -> Result<(), Failure> {
         if self.has_given(slot) {
-            return Err(Misbehaved);
+            return Err(Failure::Misbehaved);
         }
-        let mut buffer = self.buffer(slot, len).ok_or(Misbehaved)?;
+        let mut buffer = self.buffer(slot, len).ok_or(Failure::Misbehaved)?;
         let carried = Carried {
-            slot: u16::try_from(slot).map_err(|_| Misbehaved)?,
-            len: u16::try_from(buffer.len()).map_err(|_| Misbehaved)?,
+            slot: u16::try_from(slot).map_err(|_| Failure::Misbehaved)?,
+            len: u16::try_from(buffer.len()).map_err(|_| Failure::Misbehaved)?,
         };
         let token = match self.direction {
             // SAFETY: the buffer is DMA memory of this ring that lives until the device was reset. From here on the slot
@@ -110,9 +111,9 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
             // SAFETY: as above.
             _ => unsafe { self.queue.add(&[buffer.as_ref()], &mut []) },
         }
-        .map_err(|_| Misbehaved)?;
+        .map_err(|_| Failure::Misbehaved)?;
         self.given[slot] = true;
-        *self.carried.get_mut(usize::from(token)).ok_or(Misbehaved)? = Some(carried);
+        *self.carried.get_mut(usize::from(token)).ok_or(Failure::Misbehaved)? = Some(carried);
         Ok(())
     }
 
@@ -121,13 +122,14 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
     /// # Errors
     ///
     /// The device returned a descriptor that it did not have.
-    pub(crate) fn take(&mut self) -> Result<Option<Returned>, Misbehaved> {
+    pub(crate) fn take(&mut self) -> Result<Option<Returned>, Failure> {
         let Some(token) = self.queue.peek_used() else {
             return Ok(None);
         };
-        let carried = self.carried.get(usize::from(token)).copied().flatten().ok_or(Misbehaved)?;
+        let carried =
+            self.carried.get(usize::from(token)).copied().flatten().ok_or(Failure::Misbehaved)?;
         let (slot, given_len) = (usize::from(carried.slot), usize::from(carried.len));
-        let mut buffer = self.buffer(slot, given_len).ok_or(Misbehaved)?;
+        let mut buffer = self.buffer(slot, given_len).ok_or(Failure::Misbehaved)?;
         let len = match self.direction {
             // SAFETY: this is the buffer that was given with this token, and the device, having returned it, is done.
             BufferDirection::DeviceToDriver => unsafe {
@@ -137,7 +139,7 @@ impl<H: Hal, const SIZE: usize> Ring<H, SIZE> {
             _ => unsafe { self.queue.pop_used(token, &[buffer.as_ref()], &mut []) },
         }
         // The ring is in memory that the device can write: between the two looks it may have named another token.
-        .map_err(|_| Misbehaved)?;
+        .map_err(|_| Failure::Misbehaved)?;
         self.carried[usize::from(token)] = None;
         self.given[slot] = false;
         let len = usize::try_from(len).map_or(given_len, |len| len.min(given_len));

@@ -2,31 +2,22 @@
 
 use core::fmt;
 
-use crate::device::SetupError;
-use crate::ring::Misbehaved;
+use crate::device::Failure;
 
 /// Why a block device does not do what was asked.
 ///
-/// The first nine end the device until [`Block::restart`](super::Block::restart) succeeds, the others concern one request.
+/// The first five end the device until [`Block::restart`](super::Block::restart) succeeds, the others concern one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
     /// The device is of another kind.
     NotBlock,
-    /// The device could not be reset or refuses its own features.
-    Setup(SetupError),
+    /// The device cannot be brought to work, or works no more.
+    Device(Failure),
     /// The device's configuration cannot be read, or does not stop changing.
     Configuration,
     /// The device reads and writes in blocks that are larger than a whole request.
     BlockSize,
-    /// The device lacks its queue, or it is too short.
-    Queues,
-    /// The DMA pool is too small.
-    Memory,
-    /// The device has met an error that it cannot recover from (`DEVICE_NEEDS_RESET`), or was unplugged.
-    NeedsReset,
-    /// The device broke the rules of its queue, so nothing in it can be trusted.
-    Misbehaved,
     /// The device did not finish a request in the time that it was given. It may still do so, and until it is reset it
     /// may read and write the request's buffer.
     Timeout,
@@ -50,37 +41,17 @@ impl Error {
         matches!(
             self,
             Self::NotBlock
-                | Self::Setup(_)
+                | Self::Device(_)
                 | Self::Configuration
                 | Self::BlockSize
-                | Self::Queues
-                | Self::Memory
-                | Self::NeedsReset
-                | Self::Misbehaved
                 | Self::Timeout
         )
     }
 }
 
-impl From<SetupError> for Error {
-    fn from(error: SetupError) -> Self {
-        Self::Setup(error)
-    }
-}
-
-impl From<Misbehaved> for Error {
-    fn from(_: Misbehaved) -> Self {
-        Self::Misbehaved
-    }
-}
-
-impl From<virtio_drivers::Error> for Error {
-    /// What setting up the queue may answer.
-    fn from(error: virtio_drivers::Error) -> Self {
-        match error {
-            virtio_drivers::Error::DmaError => Self::Memory,
-            _ => Self::Queues,
-        }
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Device(failure)
     }
 }
 
@@ -88,13 +59,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotBlock => "the device is not a disk",
-            Self::Setup(error) => return error.fmt(f),
+            Self::Device(failure) => return failure.fmt(f),
             Self::Configuration => "the disk's configuration cannot be read",
             Self::BlockSize => "the disk's blocks are too large",
-            Self::Queues => "the disk has no queue of sufficient length",
-            Self::Memory => "the DMA pool is too small",
-            Self::NeedsReset => "the disk has failed and needs a reset",
-            Self::Misbehaved => "the disk broke the rules of its queue",
             Self::Timeout => "the disk did not answer in time",
             Self::Busy => "a request is in progress",
             Self::OutOfRange => "the disk has no such sectors",

@@ -55,7 +55,7 @@ pub use self::error::Error;
 
 use self::config::{Config, F_BLK_SIZE, F_DISCARD, F_FLUSH, F_RO};
 use self::queue::{Data, Queue};
-use crate::device::{self, Line};
+use crate::device::{self, Failure, Line};
 
 /// Size of a sector in bytes: the unit of addresses, whatever the block size of the device (§5.2.4).
 pub const SECTOR_BYTES: usize = 512;
@@ -247,7 +247,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
             }
             Request::Serial => (kind::GET_ID, 0, Data::In(SERIAL_BYTES)),
         };
-        let queue = self.queue.as_mut().ok_or(Error::NeedsReset)?;
+        let queue = self.queue.as_mut().ok_or(Failure::NeedsReset)?;
         let sent = queue.send(&mut self.transport, kind, sector, data);
         self.note(sent.map_err(Error::from))?;
         if let Data::In(len) = data {
@@ -326,7 +326,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
         if interrupt.contains(InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT) {
             self.config = self.read_config()?;
         }
-        let queue = self.queue.as_mut().ok_or(Error::NeedsReset)?;
+        let queue = self.queue.as_mut().ok_or(Failure::NeedsReset)?;
         let Some(status) = queue.take()? else {
             // A device that fails interrupts (§2.1.2), so a look is due when a wait has ended and nothing is done. Looking
             // costs an exit, which the look right after the start is spared.
@@ -334,7 +334,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
                 && core::mem::replace(&mut self.is_awaited, true)
                 && self.transport.get_status().contains(DeviceStatus::DEVICE_NEEDS_RESET)
             {
-                return Err(Error::NeedsReset);
+                return Err(Failure::NeedsReset.into());
             }
             return Ok(!queue.is_busy());
         };

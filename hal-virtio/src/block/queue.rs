@@ -8,10 +8,11 @@ use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{BufferDirection, Hal};
 
-use super::{Error, SECTOR_BYTES};
+use super::SECTOR_BYTES;
+use crate::device::Failure;
 use crate::dma::PAGE_BYTES;
 use crate::region::Region;
-use crate::ring::{self, Misbehaved};
+use crate::ring;
 
 /// Descriptors: a power of two with room for the three parts.
 const SIZE: usize = 4;
@@ -66,10 +67,10 @@ impl<H: Hal, const SECTORS: usize> Queue<H, SECTORS> {
     const STATUS_AT: usize = Self::HEADER_AT + HEADER_BYTES;
 
     /// Sets the queue up and takes memory from the `Hal`. The device must not be started yet.
-    pub(super) fn new(transport: &mut impl Transport) -> Result<Self, Error> {
+    pub(super) fn new(transport: &mut impl Transport) -> Result<Self, Failure> {
         let ring = VirtQueue::new(transport, INDEX, false, false)?;
         let region = Region::new(buffer_pages(SECTORS), BufferDirection::Both);
-        Ok(Self { ring, region: region.ok_or(Error::Memory)?, sent: None })
+        Ok(Self { ring, region: region.ok_or(Failure::Memory)?, sent: None })
     }
 
     /// Whether the device has a request.
@@ -90,10 +91,10 @@ impl<H: Hal, const SECTORS: usize> Queue<H, SECTORS> {
         kind: u32,
         sector: u64,
         data: Data<&[u8]>,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Failure> {
         // A device that has returned something now has returned what it was not given.
         if self.is_busy() || self.ring.can_pop() {
-            return Err(Misbehaved);
+            return Err(Failure::Misbehaved);
         }
         let data = match data {
             Data::None => Data::None,
@@ -108,7 +109,7 @@ impl<H: Hal, const SECTORS: usize> Queue<H, SECTORS> {
             // request counts as sent, and nothing touches them until `take` has popped the token.
             unsafe { ring.add(inputs, outputs) }
         });
-        self.sent = Some(Sent { token: added.map_err(|_| Misbehaved)?, data });
+        self.sent = Some(Sent { token: added.map_err(|_| Failure::Misbehaved)?, data });
         transport.notify(INDEX);
         Ok(())
     }
@@ -117,17 +118,17 @@ impl<H: Hal, const SECTORS: usize> Queue<H, SECTORS> {
     ///
     /// How many bytes the device says it wrote is not looked at: many do not count as the specification wants, and the
     /// status tells. Data that a device did not write is what an earlier request left in the buffer.
-    pub(super) fn take(&mut self) -> Result<Option<u8>, Misbehaved> {
+    pub(super) fn take(&mut self) -> Result<Option<u8>, Failure> {
         if !self.ring.can_pop() {
             return Ok(None);
         }
-        let Sent { token, data } = self.sent.ok_or(Misbehaved)?;
+        let Sent { token, data } = self.sent.ok_or(Failure::Misbehaved)?;
         self.with_parts(data, |ring, inputs, outputs| {
             // SAFETY: these are the parts that were added with this token, and the device, having returned it, is done.
             unsafe { ring.pop_used(token, inputs, outputs) }
         })
         // It has returned another token.
-        .map_err(|_| Misbehaved)?;
+        .map_err(|_| Failure::Misbehaved)?;
         self.sent = None;
         let mut status = [NO_STATUS];
         self.region.copy_out(Self::STATUS_AT, &mut status);

@@ -4,7 +4,6 @@ use core::cell::RefMut;
 use std::vec::Vec;
 
 use super::*;
-use crate::device::SetupError;
 use crate::fake::{Buffer, Device, FakeTransport, Random, dma};
 
 /// A disk in memory.
@@ -194,7 +193,7 @@ fn tells_of_its_interrupts() {
     assert_eq!(block.poll(), Poll::Ready(Ok(())));
 
     disk.device().give_back(0, 0, 1);
-    assert_eq!(block.poll(), Poll::Ready(Err(Error::Misbehaved)));
+    assert_eq!(block.poll(), Poll::Ready(Err(Error::Device(Failure::Misbehaved))));
     assert!(block.has_interrupted(), "one that has failed may have held the line, too");
 }
 
@@ -339,7 +338,7 @@ fn gives_a_request_up_and_its_buffer_with_it() {
 
     disk.device().reset_reads = None;
     for _ in 0..3 {
-        assert_eq!(block.restart(), Err(Error::Setup(SetupError::ResetTimeout)));
+        assert_eq!(block.restart(), Err(Error::Device(Failure::ResetTimeout)));
         assert_eq!(POOL.free_pages(), free, "the device may still write there");
     }
     disk.device().reset_reads = Some(3);
@@ -372,15 +371,26 @@ fn gives_up_on_a_device_that_breaks_the_rules() {
             disk.device().give_back(0, token, 1);
         }
         let polled = [block.poll(), block.poll()];
-        assert!(polled.contains(&Poll::Ready(Err(Error::Misbehaved))), "{returned:?} {polled:?}");
-        assert_eq!(block.start(Request::Flush), Err(Error::Misbehaved), "it stays so");
+        assert!(
+            polled.contains(&Poll::Ready(Err(Error::Device(Failure::Misbehaved)))),
+            "{returned:?} {polled:?}"
+        );
+        assert_eq!(
+            block.start(Request::Flush),
+            Err(Error::Device(Failure::Misbehaved)),
+            "it stays so"
+        );
         block.restart().unwrap();
         block.flush(&mut || disk.step()).unwrap();
     }
     let disk = Disk::new(10, F_FLUSH);
     let mut block = disk.open::<Dma>();
     disk.device().give_back(0, 0, 1);
-    assert_eq!(block.start(Request::Flush), Err(Error::Misbehaved), "before anything was sent");
+    assert_eq!(
+        block.start(Request::Flush),
+        Err(Error::Device(Failure::Misbehaved)),
+        "before anything was sent"
+    );
 }
 
 #[test]
@@ -393,8 +403,8 @@ fn reports_a_device_that_needs_a_reset() {
         transport.0.borrow_mut().status |= DeviceStatus::DEVICE_NEEDS_RESET;
         true
     };
-    assert_eq!(block.flush(&mut { fail }), Err(Error::NeedsReset));
-    assert_eq!(block.flush(&mut || true), Err(Error::NeedsReset));
+    assert_eq!(block.flush(&mut { fail }), Err(Error::Device(Failure::NeedsReset)));
+    assert_eq!(block.flush(&mut || true), Err(Error::Device(Failure::NeedsReset)));
     block.restart().unwrap();
     block.flush(&mut || disk.step()).unwrap();
 }
@@ -434,10 +444,10 @@ fn refuses_devices_that_cannot_be_set_up() {
         prepare(&mut disk.device());
         Block::<Dma, _>::new(disk.transport).unwrap_err()
     };
-    let features = Error::Setup(SetupError::FeaturesRefused);
+    let features = Error::Device(Failure::FeaturesRefused);
     assert_eq!(refused(|device| device.kind = DeviceType::Console), Error::NotBlock);
     assert_eq!(refused(|device| device.refuses_features = true), features);
-    assert_eq!(refused(|device| device.queue_count = 0), Error::Queues);
+    assert_eq!(refused(|device| device.queue_count = 0), Error::Device(Failure::Queues));
     assert_eq!(refused(|device| device.configuration.clear()), Error::Configuration);
     assert_eq!(refused(|device| device.configuration.truncate(23)), Error::Configuration);
     assert_eq!(refused(|device| device.configuration[21] = 32), Error::BlockSize);
@@ -458,7 +468,7 @@ fn says_when_the_memory_is_too_small() {
     dma!(dma_pages(8) - 1);
     let disk = Disk::new(10, 0);
     let refused = Block::<Dma, _>::new(disk.transport.clone()).unwrap_err();
-    assert_eq!(refused, Error::Memory);
+    assert_eq!(refused, Error::Device(Failure::Memory));
     assert!(Block::<Dma, _, 7>::new(disk.transport).is_ok(), "header and status share a page");
 }
 

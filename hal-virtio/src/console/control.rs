@@ -72,11 +72,9 @@ impl<H: Hal> Control<H> {
     pub(super) fn new(transport: &mut impl Transport) -> Result<Self, Error> {
         let mut receive = Ring::new(transport, RECEIVE_QUEUE, BufferDirection::DeviceToDriver)?;
         let mut transmit = Ring::new(transport, TRANSMIT_QUEUE, BufferDirection::DriverToDevice)?;
-        if receive.allocate(RECEIVE_BYTES) && transmit.allocate(HEADER_BYTES) {
-            Ok(Self { receive, transmit })
-        } else {
-            Err(Error::Memory)
-        }
+        receive.allocate(RECEIVE_BYTES)?;
+        transmit.allocate(HEADER_BYTES)?;
+        Ok(Self { receive, transmit })
     }
 
     /// Gives the device every receive buffer. It must have been started.

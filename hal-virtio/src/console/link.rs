@@ -52,11 +52,11 @@ impl<H: Hal, const RX: usize, const TX: usize> Link<H, RX, TX> {
 
     /// Makes the port ready to carry bytes: takes its buffers from the `Hal`, or forgets what an earlier opening left.
     pub(super) fn open(&mut self, transport: &mut impl Transport) -> Result<(), Error> {
-        if !self.transmit.is_allocated() && !self.transmit.allocate(PAGE_BYTES) {
-            return Err(Error::Memory);
+        if !self.transmit.is_allocated() {
+            self.transmit.allocate(PAGE_BYTES)?;
         }
-        if !self.receive.is_allocated() && !self.receive.allocate(PAGE_BYTES) {
-            return Err(Error::Memory);
+        if !self.receive.is_allocated() {
+            self.receive.allocate(PAGE_BYTES)?;
         }
         self.staged = None;
         self.unread = None;

@@ -49,7 +49,7 @@ pub use self::port::Port;
 
 use self::control::Control;
 use self::link::Link;
-use crate::device::Line;
+use crate::device::{Failure, Line};
 use crate::ring;
 
 /// Ports whose announcement is answered; names of those from `PORTS` up are only reported.
@@ -240,7 +240,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
     ///
     /// # Errors
     ///
-    /// [`Error::NoPort`], [`Error::Unreachable`]; [`Error::Memory`] without buffers to take; or what has ended the
+    /// [`Error::NoPort`], [`Error::Unreachable`]; [`Failure::Memory`] without buffers to take; or what has ended the
     /// console.
     pub fn open(&mut self, port: PortId) -> Result<(), Error> {
         self.health.check()?;
@@ -361,7 +361,10 @@ impl Health {
 
     /// Remembers an error that ends the console.
     fn note<V>(&mut self, result: Result<V, Error>) -> Result<V, Error> {
-        if let Err(error @ (Error::Misbehaved | Error::NeedsReset | Error::Setup(_))) = result {
+        if let Err(error @ Error::Device(failure)) = result
+            // While the console works, memory is what one port lacks.
+            && failure != Failure::Memory
+        {
             self.failure = Some(error);
         }
         result

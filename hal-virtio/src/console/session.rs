@@ -8,7 +8,7 @@ use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Trans
 use super::control::{Control, Kind, Message};
 use super::link::Link;
 use super::{ANSWERED_PORTS, Console, Error, Event, Health, PortId, Slot, bit};
-use crate::device;
+use crate::device::{self, Failure};
 
 /// `VIRTIO_CONSOLE_F_SIZE`: the device tells the size of consoles (§5.3.3).
 const F_SIZE: u64 = 1 << 0;
@@ -29,8 +29,8 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         let is_multiport = features & F_MULTIPORT != 0;
         let max_ports = if is_multiport {
             // The width of the field is the width of the access (§4.1.3.1, §4.2.2.2).
-            let max_ports = self.transport.read_config_space::<u32>(CONFIG_MAX_PORTS)?;
-            usize::try_from(u32::from_le(max_ports)).unwrap_or(PORTS)
+            let max_ports = self.transport.read_config_space::<u32>(CONFIG_MAX_PORTS);
+            usize::try_from(u32::from_le(max_ports.map_err(Failure::from)?)).unwrap_or(PORTS)
         } else {
             1
         };
@@ -39,7 +39,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
             slot.link = match Link::new(&mut self.transport, id) {
                 Ok(link) => Some(link),
                 // The device has fewer or shorter queues than it says: so this port cannot be reached.
-                Err(Error::Queues) => None,
+                Err(Error::Device(Failure::Queues)) => None,
                 Err(error) => return Err(error),
             };
         }
@@ -91,7 +91,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         if (is_idle || interrupt.contains(InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT))
             && self.transport.get_status().contains(DeviceStatus::DEVICE_NEEDS_RESET)
         {
-            return Err(Error::NeedsReset);
+            return Err(Failure::NeedsReset.into());
         }
         if core::mem::take(&mut self.added_due) {
             return Ok(Some(Event::Added(PortId(0))));

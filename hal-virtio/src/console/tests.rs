@@ -7,7 +7,6 @@ use std::vec::Vec;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
 use super::*;
-use crate::device::SetupError;
 use crate::fake::{Device, FakeTransport, Random, dma};
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus};
 
@@ -522,9 +521,9 @@ fn gives_up_on_a_device_that_breaks_the_rules() {
             host.device().give_back(5, token, 0);
         }
         let mut port = console.port(PortId(1)).unwrap();
-        assert_eq!(port.write_ready(), Err(Error::Misbehaved), "{tokens:?}");
-        assert_eq!(console.poll(), Err(Error::Misbehaved), "it stays so");
-        assert_eq!(console.port(PortId(1)).unwrap_err(), Error::Misbehaved);
+        assert_eq!(port.write_ready(), Err(Error::Device(Failure::Misbehaved)), "{tokens:?}");
+        assert_eq!(console.poll(), Err(Error::Device(Failure::Misbehaved)), "it stays so");
+        assert_eq!(console.port(PortId(1)).unwrap_err(), Error::Device(Failure::Misbehaved));
 
         console.restart().unwrap();
         host.talk(&mut console);
@@ -544,8 +543,8 @@ fn reports_a_device_that_needs_a_reset() {
     for tells in [InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT, InterruptStatus::empty()] {
         host.device().status |= DeviceStatus::DEVICE_NEEDS_RESET;
         host.device().interrupt |= tells;
-        assert_eq!(console.poll(), Err(Error::NeedsReset));
-        assert_eq!(console.open(PortId(1)), Err(Error::NeedsReset));
+        assert_eq!(console.poll(), Err(Error::Device(Failure::NeedsReset)));
+        assert_eq!(console.open(PortId(1)), Err(Error::Device(Failure::NeedsReset)));
         console.restart().unwrap();
         let events = host.talk(&mut console);
         assert!(events.contains(&Event::Named(PortId(1))));
@@ -569,9 +568,9 @@ fn acknowledges_before_it_looks() {
 
     // One that has failed may share its line with others.
     host.device().give_back(2, 0xFFFF, 0);
-    assert_eq!(console.poll(), Err(Error::Misbehaved));
+    assert_eq!(console.poll(), Err(Error::Device(Failure::Misbehaved)));
     host.device().interrupt |= InterruptStatus::QUEUE_INTERRUPT;
-    assert_eq!(console.poll(), Err(Error::Misbehaved));
+    assert_eq!(console.poll(), Err(Error::Device(Failure::Misbehaved)));
     assert!(host.device().interrupt.is_empty());
 }
 
@@ -607,11 +606,11 @@ fn refuses_devices_that_cannot_be_set_up() {
         Console::<Dma, _>::new(host.transport).unwrap_err()
     };
     assert_eq!(refused(|device| device.kind = DeviceType::Block), Error::NotConsole);
-    let features = Error::Setup(SetupError::FeaturesRefused);
+    let features = Error::Device(Failure::FeaturesRefused);
     assert_eq!(refused(|device| device.refuses_features = true), features);
     assert_eq!(refused(|device| device.features = 1 << 1), features, "not virtio 1.0");
-    assert_eq!(refused(|device| device.queue_count = 3), Error::Queues);
-    assert_eq!(refused(|device| device.configuration.clear()), Error::Queues);
+    assert_eq!(refused(|device| device.queue_count = 3), Error::Device(Failure::Queues));
+    assert_eq!(refused(|device| device.configuration.clear()), Error::Device(Failure::Queues));
     assert_eq!(POOL.free_pages(), 64);
 }
 
@@ -620,7 +619,10 @@ fn says_when_the_memory_is_too_small() {
     {
         dma!(8);
         let host = Host::new(4);
-        assert_eq!(Console::<Dma, _>::new(host.transport).unwrap_err(), Error::Memory);
+        assert_eq!(
+            Console::<Dma, _>::new(host.transport).unwrap_err(),
+            Error::Device(Failure::Memory)
+        );
         assert_eq!(POOL.free_pages(), 8);
     }
     {
@@ -630,7 +632,7 @@ fn says_when_the_memory_is_too_small() {
         host.talk(&mut console);
         assert_eq!(console.open(PortId(0)), Ok(()));
         assert_eq!(POOL.free_pages(), 0);
-        assert_eq!(console.open(PortId(1)), Err(Error::Memory));
+        assert_eq!(console.open(PortId(1)), Err(Error::Device(Failure::Memory)));
         assert_eq!(console.port(PortId(1)).unwrap_err(), Error::NotOpen);
         assert_eq!(console.poll(), Ok(None), "the rest goes on");
     }
@@ -643,8 +645,8 @@ fn keeps_memory_from_a_device_that_does_not_reset() {
     let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
     let free = POOL.free_pages();
     host.device().reset_reads = None;
-    assert_eq!(console.restart(), Err(Error::Setup(SetupError::ResetTimeout)));
-    assert_eq!(console.poll(), Err(Error::Setup(SetupError::ResetTimeout)));
+    assert_eq!(console.restart(), Err(Error::Device(Failure::ResetTimeout)));
+    assert_eq!(console.poll(), Err(Error::Device(Failure::ResetTimeout)));
     assert_eq!(POOL.free_pages(), free, "the device may still write there");
     host.device().reset_reads = Some(3);
     console.restart().unwrap();

@@ -59,7 +59,7 @@ use virtio_drivers::{BufferDirection, Hal};
 pub use self::error::Error;
 
 use self::config::{Config, F_MAC, F_MTU, F_STATUS};
-use crate::device::{self, Line};
+use crate::device::{self, Failure, Line};
 use crate::dma::PAGE_BYTES;
 use crate::ring::{self, Ring};
 
@@ -257,7 +257,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Net<H, T, RX, TX> {
 
     /// One step of [`poll`](Self::poll).
     fn advance(&mut self, interrupt: InterruptStatus) -> Result<bool, Error> {
-        let queues = self.queues.as_mut().ok_or(Error::NeedsReset)?;
+        let queues = self.queues.as_mut().ok_or(Failure::NeedsReset)?;
         while queues.transmit.take()?.is_some() {}
         if core::mem::take(&mut queues.notify_due) {
             queues.receive.notify(&mut self.transport);
@@ -270,7 +270,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Net<H, T, RX, TX> {
             return Ok(true);
         }
         if self.transport.get_status().contains(DeviceStatus::DEVICE_NEEDS_RESET) {
-            return Err(Error::NeedsReset);
+            return Err(Failure::NeedsReset.into());
         }
         let is_link_up = config::is_link_up(&self.transport, self.features)?;
         let was_link_up = core::mem::replace(&mut self.config.is_link_up, is_link_up);
@@ -279,7 +279,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Net<H, T, RX, TX> {
 
     /// The next frame that is one. What is none is counted and given back.
     fn take_frame(&mut self, frame: &mut [u8; FRAME_BYTES]) -> Result<Option<usize>, Error> {
-        let queues = self.queues.as_mut().ok_or(Error::NeedsReset)?;
+        let queues = self.queues.as_mut().ok_or(Failure::NeedsReset)?;
         // The bound is for a device that returns empty buffers for ever.
         for _ in 0..RX {
             let Some(returned) = queues.receive.take()? else {
@@ -306,7 +306,7 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Net<H, T, RX, TX> {
     }
 
     fn send_frame(&mut self, frame: &[u8]) -> Result<(), Error> {
-        let queues = self.queues.as_mut().ok_or(Error::NeedsReset)?;
+        let queues = self.queues.as_mut().ok_or(Failure::NeedsReset)?;
         if !(MIN_FRAME_BYTES..=FRAME_BYTES).contains(&frame.len()) {
             self.statistics.tx_errors += 1;
             return Ok(());
@@ -371,11 +371,9 @@ impl<H: Hal, const RX: usize, const TX: usize> Queues<H, RX, TX> {
             header_bytes,
             notify_due: false,
         };
-        if queues.receive.allocate(BUFFER_BYTES) && queues.transmit.allocate(BUFFER_BYTES) {
-            Ok(queues)
-        } else {
-            Err(Error::Memory)
-        }
+        queues.receive.allocate(BUFFER_BYTES)?;
+        queues.transmit.allocate(BUFFER_BYTES)?;
+        Ok(queues)
     }
 
     /// Gives the device, which has been started, all receive buffers.

@@ -4,7 +4,6 @@ use core::cell::RefMut;
 use std::vec::Vec;
 
 use super::*;
-use crate::device::SetupError;
 use crate::fake::{Device, FakeTransport, Random, dma};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
@@ -275,11 +274,11 @@ fn refuses_devices_that_cannot_be_set_up() {
         prepare(&mut wire.device());
         Net::<Dma, _, 4, 4>::new(wire.transport).unwrap_err()
     };
-    let features = Error::Setup(SetupError::FeaturesRefused);
+    let features = Error::Device(Failure::FeaturesRefused);
     assert_eq!(refused(|device| device.kind = DeviceType::Console), Error::NotNet);
     assert_eq!(refused(|device| device.refuses_features = true), features);
     assert_eq!(refused(|device| device.is_legacy = true), Error::Layout);
-    assert_eq!(refused(|device| device.queue_count = 1), Error::Queues);
+    assert_eq!(refused(|device| device.queue_count = 1), Error::Device(Failure::Queues));
     assert_eq!(refused(|device| device.configuration.clear()), Error::Configuration);
     assert_eq!(refused(|device| device.configuration.truncate(7)), Error::Configuration);
     assert_eq!(refused(|device| device.unsettled_looks.set(u32::MAX)), Error::Configuration);
@@ -287,7 +286,7 @@ fn refuses_devices_that_cannot_be_set_up() {
     assert!(Net::<Dma, _, 16, 4>::new(Wire::new(FEATURES).transport).is_ok());
     assert_eq!(
         Net::<Dma, _, 32, 4>::new(Wire::new(FEATURES).transport).unwrap_err(),
-        Error::Memory
+        Error::Device(Failure::Memory)
     );
     assert_eq!(POOL.free_pages(), 16);
 }
@@ -305,13 +304,17 @@ fn begins_anew_and_keeps_what_it_has_counted() {
     wire.device().status |= DeviceStatus::DEVICE_NEEDS_RESET;
     assert_eq!(net.poll(), Ok(true), "frames first");
     assert_eq!(frames(&mut net).unwrap().len(), 1);
-    assert_eq!((net.poll(), net.poll()), (Ok(true), Err(Error::NeedsReset)));
-    assert_eq!(net.receive(&mut [0; FRAME_BYTES]), Err(Error::NeedsReset), "it stays so");
-    assert_eq!(net.transmit(&frame(60, 0)), Err(Error::NeedsReset));
+    assert_eq!((net.poll(), net.poll()), (Ok(true), Err(Error::Device(Failure::NeedsReset))));
+    assert_eq!(
+        net.receive(&mut [0; FRAME_BYTES]),
+        Err(Error::Device(Failure::NeedsReset)),
+        "it stays so"
+    );
+    assert_eq!(net.transmit(&frame(60, 0)), Err(Error::Device(Failure::NeedsReset)));
 
     wire.device().reset_reads = None;
     for _ in 0..3 {
-        assert_eq!(net.restart(), Err(Error::Setup(SetupError::ResetTimeout)));
+        assert_eq!(net.restart(), Err(Error::Device(Failure::ResetTimeout)));
         assert_eq!(POOL.free_pages(), free, "the device may still write there");
     }
     wire.device().reset_reads = Some(3);
@@ -336,8 +339,8 @@ fn gives_up_on_a_device_that_breaks_the_rules() {
         let mut net = wire.open::<Dma>();
         wire.device().give_back(queue, token, 60);
         let outcome = net.poll().and_then(|_| frames(&mut net));
-        assert_eq!(outcome.unwrap_err(), Error::Misbehaved, "{queue} {token}");
-        assert_eq!(net.poll(), Err(Error::Misbehaved), "it stays so");
+        assert_eq!(outcome.unwrap_err(), Error::Device(Failure::Misbehaved), "{queue} {token}");
+        assert_eq!(net.poll(), Err(Error::Device(Failure::Misbehaved)), "it stays so");
         net.restart().unwrap();
         wire.deliver(&frame(60, 0));
         assert_eq!(frames(&mut net).unwrap(), [frame(60, 0)]);
