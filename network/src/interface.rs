@@ -129,11 +129,6 @@ impl<'m, N: Nic> Interface<'m, N> {
         }
     }
 
-    /// The device.
-    pub const fn nic(&self) -> &N {
-        &self.wire.nic
-    }
-
     /// The device, to be looked after.
     pub const fn nic_mut(&mut self) -> &mut N {
         &mut self.wire.nic

@@ -92,7 +92,9 @@ impl<M: Memory> AgentPort<M> {
     fn take_event(&mut self) -> Result<bool, Error> {
         let Some(event) = self.console.poll()? else { return Ok(false) };
         match event {
-            Event::Named(id) if self.port.is_none() && self.is_agents(id) => {
+            Event::Named(id)
+                if self.port.is_none() && self.console.port_named(NAME) == Some(id) =>
+            {
                 self.console.open(id)?;
                 self.port = Some(id);
                 info!("the agent's port is number {=u32}", id.0);
@@ -113,10 +115,6 @@ impl<M: Memory> AgentPort<M> {
             _ => {}
         }
         Ok(true)
-    }
-
-    fn is_agents(&self, id: PortId) -> bool {
-        self.console.name(id).is_some_and(|name| name.as_bytes() == NAME.as_bytes())
     }
 
     /// Calls `use_it` with the port; without one the answer is `absent`.

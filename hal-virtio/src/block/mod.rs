@@ -47,7 +47,7 @@ use core::fmt;
 use core::task::Poll;
 
 use virtio_drivers::Hal;
-use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
+use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
 
 pub use self::call::Wait;
 pub use self::config::DiscardLimits;
@@ -163,7 +163,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
         begun
     }
 
-    /// Number of sectors.
+    /// Number of sectors. When the host resizes the disk, the new one shows with the next [`restart`](Self::restart).
     pub const fn sectors(&self) -> u64 {
         self.config.sectors
     }
@@ -192,20 +192,6 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
     /// The transport, for instance to ask how its interrupts arrive.
     pub const fn transport(&self) -> &T {
         &self.transport
-    }
-
-    /// Reads capacity and limits again, after the host may have resized the disk.
-    ///
-    /// [`poll`](Self::poll) does so by itself where the interrupt tells of a change, which one by message does not.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Configuration`], or what has ended the device.
-    pub fn refresh(&mut self) -> Result<(), Error> {
-        self.check()?;
-        let config = self.read_config();
-        self.config = self.note(config)?;
-        Ok(())
     }
 
     /// Gives the device a request. [`poll`](Self::poll) tells when it is done.
@@ -266,7 +252,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
         let interrupt = self.transport.ack_interrupt();
         let is_busy = self.queue.as_ref().is_some_and(Queue::is_busy);
         self.has_interrupted |= self.line.may_hide_others(interrupt, is_busy);
-        let advanced = self.check().and_then(|()| self.advance(interrupt));
+        let advanced = self.check().and_then(|()| self.advance());
         match self.note(advanced) {
             Ok(false) => Poll::Pending,
             Ok(true) => Poll::Ready(Ok(())),
@@ -322,10 +308,7 @@ impl<H: Hal, T: Transport, const SECTORS: usize> Block<H, T, SECTORS> {
     }
 
     /// One step of [`poll`](Self::poll): whether the request, if there is one, is done.
-    fn advance(&mut self, interrupt: InterruptStatus) -> Result<bool, Error> {
-        if interrupt.contains(InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT) {
-            self.config = self.read_config()?;
-        }
+    fn advance(&mut self) -> Result<bool, Error> {
         let queue = self.queue.as_mut().ok_or(Failure::NeedsReset)?;
         let Some(status) = queue.take()? else {
             // A device that fails interrupts (§2.1.2), so a look is due when a wait has ended and nothing is done. Looking

@@ -3,6 +3,8 @@
 use core::cell::RefMut;
 use std::vec::Vec;
 
+use virtio_drivers::transport::InterruptStatus;
+
 use super::*;
 use crate::fake::{Buffer, Device, FakeTransport, Random, dma};
 
@@ -333,7 +335,6 @@ fn gives_a_request_up_and_its_buffer_with_it() {
     disk.step();
     assert_eq!(block.poll(), Poll::Ready(Err(Error::Timeout)), "it stays so");
     assert_eq!(block.write(1, &sector, &mut || true), Err(Error::Timeout));
-    assert_eq!(block.refresh(), Err(Error::Timeout));
     assert_eq!(POOL.free_pages(), free);
 
     disk.device().reset_reads = None;
@@ -410,28 +411,27 @@ fn reports_a_device_that_needs_a_reset() {
 }
 
 #[test]
-fn follows_a_change_of_the_configuration() {
+fn reads_the_configuration_when_it_begins() {
     dma!(16);
     let disk = Disk::new(10, 0);
     disk.device().unsettled_looks.set(3);
     let mut block = disk.open::<Dma>();
     assert_eq!(block.sectors(), 10);
-    disk.set(0, 20);
-    disk.device().interrupt |= InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT;
-    assert_eq!(block.poll(), Poll::Ready(Ok(())));
-    assert_eq!(block.sectors(), 20);
     disk.set(0, 30);
     disk.set(4, 1);
-    block.refresh().unwrap();
+    disk.device().interrupt |= InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT;
+    assert_eq!(block.poll(), Poll::Ready(Ok(())));
+    assert_eq!(block.sectors(), 10);
+    block.restart().unwrap();
     assert_eq!(block.sectors(), (1 << 32) + 30);
     disk.set(4, u32::MAX);
-    block.refresh().unwrap();
+    block.restart().unwrap();
     assert_eq!(block.sectors(), u64::MAX / 512, "as many as have bytes with numbers");
     let last = block.sectors() - 1;
     let mut bytes = [0; 2 * SECTOR_BYTES];
     assert_eq!(block.read(last, &mut bytes, &mut || false), Err(Error::OutOfRange));
     disk.device().unsettled_looks.set(u32::MAX);
-    assert_eq!(block.refresh(), Err(Error::Configuration));
+    assert_eq!(block.restart(), Err(Error::Configuration));
     assert_eq!(block.poll(), Poll::Ready(Err(Error::Configuration)));
     assert!(disk.device().unsettled_looks.get() > u32::MAX - 20, "looked without an end");
 }
@@ -502,7 +502,7 @@ fn survives_a_device_that_does_anything() {
                 2 => {
                     let value = random.below(1 << 12);
                     disk.set([0, 4, 20, 36, 40, 44][random.below(6) as usize], value);
-                    _ = block.refresh();
+                    _ = block.restart();
                     disk.set(0, 64);
                     disk.set(4, 0);
                 }

@@ -20,8 +20,8 @@
 //! # A device without ports
 //!
 //! Without `VIRTIO_CONSOLE_F_MULTIPORT` (Cloud Hypervisor, Firecracker's kin) there is one channel and nothing is said
-//! about it: the first [`poll`](Console::poll) reports port 0 as [`Event::Added`], it has no name, counts as open on
-//! the host's side and stays so. [`Console::is_multiport`] tells.
+//! about it: the first [`poll`](Console::poll) reports port 0 as [`Event::Added`], and nothing else follows.
+//! [`Console::is_multiport`] tells.
 //!
 //! # When nobody listens on the host
 //!
@@ -133,7 +133,6 @@ struct Slot<H: Hal, const RX: usize, const TX: usize> {
     /// The queues, if the device has them.
     link: Option<Link<H, RX, TX>>,
     name: Option<Name>,
-    is_host_open: bool,
     is_open: bool,
     /// Open, and the host is not to know it.
     is_hushed: bool,
@@ -227,11 +226,6 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
     /// The port's name, if it has one.
     pub fn name(&self, port: PortId) -> Option<Name> {
         self.slot(port)?.name
-    }
-
-    /// Whether somebody listens on the host's side of the port.
-    pub fn is_host_open(&self, port: PortId) -> bool {
-        self.slot(port).is_some_and(|slot| slot.is_host_open)
     }
 
     /// Takes buffers for the port and tells the host that somebody listens here.
@@ -349,8 +343,7 @@ pub const fn dma_pages(ports: usize, rx: usize, tx: usize, open_ports: usize) ->
 }
 
 impl<H: Hal, const RX: usize, const TX: usize> Slot<H, RX, TX> {
-    const EMPTY: Self =
-        Self { link: None, name: None, is_host_open: false, is_open: false, is_hushed: false };
+    const EMPTY: Self = Self { link: None, name: None, is_open: false, is_hushed: false };
 }
 
 impl Health {

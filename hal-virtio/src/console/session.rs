@@ -55,9 +55,6 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         } else {
             self.announced = bit(PortId(0));
             self.added_due = true;
-            if let Some(slot) = self.slots.first_mut() {
-                slot.is_host_open = true;
-            }
         }
         Ok(())
     }
@@ -141,7 +138,6 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
             Kind::DeviceAdd => Event::Added(port),
             Kind::DeviceRemove => {
                 slot.name = None;
-                slot.is_host_open = false;
                 slot.is_open = false;
                 slot.is_hushed = false;
                 Event::Removed(port)
@@ -151,10 +147,8 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
                 Some((columns, rows)) => Event::Resized { port, columns, rows },
                 None => Event::Ignored,
             },
-            Kind::PortOpen => {
-                slot.is_host_open = message.value != 0;
-                if slot.is_host_open { Event::Opened(port) } else { Event::Closed(port) }
-            }
+            Kind::PortOpen if message.value != 0 => Event::Opened(port),
+            Kind::PortOpen => Event::Closed(port),
             Kind::PortName => {
                 slot.name = message.name();
                 if slot.name.is_some() { Event::Named(port) } else { Event::Ignored }

@@ -135,7 +135,6 @@ fn finds_a_port_by_name_and_carries_bytes_both_ways() {
     assert_eq!(console.port_named(AGENT), Some(one));
     assert_eq!(console.port_named("org.qemu.guest_agent"), None);
     assert_eq!(console.name(two).unwrap().as_str(), Some("other"));
-    assert!(console.is_host_open(one));
     assert_eq!(console.port(one).unwrap_err(), Error::NotOpen);
     assert_eq!(host.device().available(4), 0, "no buffers for a port that is not open");
 
@@ -235,7 +234,6 @@ fn a_device_without_ports_has_one_channel() {
     assert!(!console.is_multiport());
     assert_eq!(console.poll(), Ok(Some(Event::Added(PortId(0)))));
     assert_eq!(console.poll(), Ok(None));
-    assert!(console.is_host_open(PortId(0)));
     assert_eq!(console.name(PortId(0)), None);
     console.open(PortId(0)).unwrap();
     assert!(transport.0.borrow_mut().send(0, b"in"));
@@ -329,7 +327,6 @@ fn unplugged_ports_close_and_come_back() {
     assert_eq!(console.port(port).unwrap_err(), Error::NoPort);
     assert_eq!(console.open(port), Err(Error::NoPort));
     assert_eq!(console.port_named(AGENT), None);
-    assert!(!console.is_host_open(port));
     host.device().receive_all(5);
     let free = POOL.free_pages();
 
@@ -360,7 +357,6 @@ fn tells_when_the_host_opens_and_closes() {
         host.message(1, 6, u16::from(is_open), &[]);
         let expected = if is_open { Event::Opened(port) } else { Event::Closed(port) };
         assert_eq!(console.poll(), Ok(Some(expected)));
-        assert_eq!(console.is_host_open(port), is_open);
         // Whoever is there, writing goes on.
         console.port(port).unwrap().write_all(b"x").unwrap();
     }
