@@ -1,6 +1,7 @@
 //! The control queues: messages between device and driver about ports
 //!
-//! virtio 1.2 §5.3.6.2. A message is eight bytes, of which two kinds carry more: a port's name and a console's size.
+//! virtio 1.2 §5.3.6.2. A message is eight bytes, and only a port's name has more. `CONSOLE_PORT` and `RESIZE`, for
+//! consoles that a person looks at, are not known here.
 //! Everything the device writes is copied out of its reach once and checked then.
 
 use virtio_drivers::transport::Transport;
@@ -38,8 +39,6 @@ pub(super) enum Kind {
     DeviceAdd = 1,
     DeviceRemove = 2,
     PortReady = 3,
-    ConsolePort = 4,
-    Resize = 5,
     PortOpen = 6,
     PortName = 7,
 }
@@ -149,27 +148,14 @@ impl Message {
 
     /// What the message is about, if it is something that a device may say.
     pub(super) fn kind(&self) -> Option<Kind> {
-        [
-            Kind::DeviceAdd,
-            Kind::DeviceRemove,
-            Kind::ConsolePort,
-            Kind::Resize,
-            Kind::PortOpen,
-            Kind::PortName,
-        ]
-        .into_iter()
-        .find(|&kind| kind as u16 == self.event)
+        [Kind::DeviceAdd, Kind::DeviceRemove, Kind::PortOpen, Kind::PortName]
+            .into_iter()
+            .find(|&kind| kind as u16 == self.event)
     }
 
     /// The name in a [`Kind::PortName`], unless it is empty or too long.
     pub(super) fn name(&self) -> Option<Name> {
         Name::from_device(self.rest.get(..self.rest_len)?)
-    }
-
-    /// Columns and rows in a [`Kind::Resize`], unless the message is too short.
-    pub(super) fn size(&self) -> Option<(u16, u16)> {
-        let [c0, c1, r0, r1] = *self.rest.get(..self.rest_len)?.first_chunk()?;
-        Some((u16::from_le_bytes([c0, c1]), u16::from_le_bytes([r0, r1])))
     }
 }
 
@@ -239,19 +225,20 @@ mod tests {
     #[test]
     fn reads_only_what_the_device_wrote() {
         let mut bytes = [0xEE; RECEIVE_BYTES];
-        bytes[..12].copy_from_slice(&[1, 0, 0, 0, 5, 0, 0, 0, 80, 0, 25, 0]);
-        let cases = [
+        bytes[..13].copy_from_slice(b"\x01\0\0\0\x07\0\0\0name\0");
+        let cases: [(usize, _, Option<&[u8]>); 7] = [
             (0, None, None),
             (7, None, None),
-            (8, Some(Kind::Resize), None),
-            (11, Some(Kind::Resize), None),
-            (12, Some(Kind::Resize), Some((80, 25))),
-            (RECEIVE_BYTES, Some(Kind::Resize), Some((80, 25))),
+            (8, Some(Kind::PortName), None),
+            (9, Some(Kind::PortName), Some(b"n")),
+            (12, Some(Kind::PortName), Some(b"name")),
+            (13, Some(Kind::PortName), Some(b"name")),
+            (RECEIVE_BYTES, Some(Kind::PortName), Some(b"name")),
         ];
-        for (len, kind, size) in cases {
+        for (len, kind, name) in cases {
             let message = Message::parse(&bytes, len);
             assert_eq!(message.kind(), kind, "{len}");
-            assert_eq!(message.size(), size, "{len}");
+            assert_eq!(message.name().as_ref().map(Name::as_bytes), name, "{len}");
         }
     }
 
@@ -261,7 +248,7 @@ mod tests {
             let mut bytes = [0; RECEIVE_BYTES];
             bytes[4..6].copy_from_slice(&event.to_le_bytes());
             let known = Message::parse(&bytes, HEADER_BYTES).kind().map(|kind| kind as u16);
-            let expected = matches!(event, 1 | 2 | 4 | 5 | 6 | 7).then_some(event);
+            let expected = matches!(event, 1 | 2 | 6 | 7).then_some(event);
             assert_eq!(known, expected);
         }
     }

@@ -70,21 +70,10 @@ pub enum Event {
     Removed(PortId),
     /// The port has a name: [`Console::name`].
     Named(PortId),
-    /// The port is meant to be a console for a person.
-    Console(PortId),
     /// Somebody listens on the host's side.
     Opened(PortId),
     /// Nobody listens on the host's side any longer.
     Closed(PortId),
-    /// The person's console behind the port has another size.
-    Resized {
-        /// The port.
-        port: PortId,
-        /// Width in characters.
-        columns: u16,
-        /// Height in lines.
-        rows: u16,
-    },
     /// A port with a name cannot be used: see [`Error::Unreachable`].
     Unreachable {
         /// The port.

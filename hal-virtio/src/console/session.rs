@@ -10,9 +10,7 @@ use super::link::Link;
 use super::{ANSWERED_PORTS, Console, Error, Event, Health, PortId, Slot, bit};
 use crate::device::{self, Failure};
 
-/// `VIRTIO_CONSOLE_F_SIZE`: the device tells the size of consoles (§5.3.3).
-const F_SIZE: u64 = 1 << 0;
-/// `VIRTIO_CONSOLE_F_MULTIPORT`: the device has several ports and control queues.
+/// `VIRTIO_CONSOLE_F_MULTIPORT`: the device has several ports and control queues (§5.3.3).
 const F_MULTIPORT: u64 = 1 << 1;
 /// `max_nr_ports` in `struct virtio_console_config` (§5.3.4).
 const CONFIG_MAX_PORTS: usize = 4;
@@ -25,7 +23,7 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
         if self.transport.device_type() != DeviceType::Console {
             return Err(Error::NotConsole);
         }
-        let features = device::negotiate(&mut self.transport, F_SIZE | F_MULTIPORT)?;
+        let features = device::negotiate(&mut self.transport, F_MULTIPORT)?;
         let is_multiport = features & F_MULTIPORT != 0;
         let max_ports = if is_multiport {
             // The width of the field is the width of the access (§4.1.3.1, §4.2.2.2).
@@ -142,11 +140,6 @@ impl<H: Hal, T: Transport, const PORTS: usize, const RX: usize, const TX: usize>
                 slot.is_hushed = false;
                 Event::Removed(port)
             }
-            Kind::ConsolePort => Event::Console(port),
-            Kind::Resize => match message.size() {
-                Some((columns, rows)) => Event::Resized { port, columns, rows },
-                None => Event::Ignored,
-            },
             Kind::PortOpen if message.value != 0 => Event::Opened(port),
             Kind::PortOpen => Event::Closed(port),
             Kind::PortName => {

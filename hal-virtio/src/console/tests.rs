@@ -7,6 +7,7 @@ use std::vec::Vec;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
 use super::*;
+use crate::device::VERSION_1;
 use crate::fake::{Device, FakeTransport, Random, dma};
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus};
 
@@ -447,19 +448,21 @@ fn ignores_messages_that_mean_nothing() {
     let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
     host.talk(&mut console);
     let long = [b'n'; 200];
-    let cases: [(u32, u16, &[u8]); 12] = [
-        (1, 1, b""),        // announced twice
-        (2, 2, b""),        // removed without having been there
-        (2, 6, b""),        // opened without being there
-        (2, 7, b"name"),    // named without being there
-        (64, 1, b""),       // beyond all numbers
-        (u32::MAX, 1, b""), //
-        (1, 0, b""),        // what only a driver says
-        (1, 3, b""),        //
-        (1, 8, b""),        // unknown
-        (1, 0xFFFF, b""),   //
-        (1, 5, b"\x50\0"),  // a size cut off
-        (1, 7, &long),      // a name too long: the port has none now
+    let cases: [(u32, u16, &[u8]); 14] = [
+        (1, 1, b""),              // announced twice
+        (2, 2, b""),              // removed without having been there
+        (2, 6, b""),              // opened without being there
+        (2, 7, b"name"),          // named without being there
+        (64, 1, b""),             // beyond all numbers
+        (u32::MAX, 1, b""),       //
+        (1, 0, b""),              // what only a driver says
+        (1, 3, b""),              //
+        (1, 8, b""),              // unknown
+        (1, 0xFFFF, b""),         //
+        (1, 4, b""),              // a console for a person
+        (1, 5, &[132, 0, 43, 0]), // its size
+        (1, 5, b"\x50\0"),        // a size cut off
+        (1, 7, &long),            // a name too long: the port has none now
     ];
     for (id, event, rest) in cases {
         host.message(id, event, 1, rest);
@@ -471,13 +474,35 @@ fn ignores_messages_that_mean_nothing() {
         assert_eq!(console.poll(), Ok(Some(Event::Ignored)), "a message of {len} bytes");
     }
     assert_eq!(console.poll(), Ok(None));
-    host.message(1, 5, 0, &[132, 0, 43, 0]);
-    let resized = Event::Resized { port: PortId(1), columns: 132, rows: 43 };
-    assert_eq!(console.poll(), Ok(Some(resized)));
-    host.message(1, 4, 1, &[]);
-    assert_eq!(console.poll(), Ok(Some(Event::Console(PortId(1)))));
     host.step();
     assert!(host.opened.is_empty());
+}
+
+/// As QEMU's `virtconsole` is, whatever its name.
+#[test]
+fn a_console_for_a_person_is_a_port_like_any_other() {
+    dma!(64);
+    let mut host = Host::new(4);
+    host.device().features |= 1 << 0;
+    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
+    assert_eq!(host.device().driver_features, VERSION_1 | 1 << 1, "its size is not asked for");
+    host.talk(&mut console);
+    let port = PortId(1);
+    let size = [80, 0, 25, 0];
+    let messages: [(u16, &[u8], Event); 5] = [
+        (1, b"", Event::Added(port)),
+        (4, b"", Event::Ignored),
+        (5, &size, Event::Ignored),
+        (7, AGENT.as_bytes(), Event::Named(port)),
+        (6, b"", Event::Opened(port)),
+    ];
+    for (event, rest, expected) in messages {
+        host.message(1, event, 1, rest);
+        assert_eq!(console.poll(), Ok(Some(expected)));
+    }
+    console.open(port).unwrap();
+    assert!(host.device().send(4, b"request"));
+    assert_eq!(read_all(&mut console.port(port).unwrap()), b"request");
 }
 
 #[test]
