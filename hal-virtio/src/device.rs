@@ -20,6 +20,9 @@ pub const ACCESS_PLATFORM: u64 = 1 << 33;
 /// How often the status is read while waiting for a reset. Each read leaves the guest, so this is about 50 ms.
 const RESET_READS: u32 = 50_000;
 
+/// How often a device's configuration is read until it has stopped changing.
+const CONFIGURATION_READS: usize = 8;
+
 /// How often in a row a device may interrupt about nothing, and the program still looks again. One in order does so when
 /// it returns what was written to it, so no more often than it has such buffers, and when its configuration changes.
 const INTERRUPTS_ABOUT_NOTHING: u8 = 64;
@@ -141,6 +144,25 @@ pub fn negotiate(transport: &mut impl Transport, wanted: u64) -> Result<u64, Fai
     #[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
     transport.set_guest_page_size(PAGE_BYTES as u32);
     Ok(features)
+}
+
+/// What `read` finds in the device's configuration, once that has stopped changing; `None` if it does not.
+pub(crate) fn settled<C: Copy + PartialEq, E>(
+    transport: &impl Transport,
+    read: impl Fn() -> Result<C, E>,
+) -> Result<Option<C>, E> {
+    // > Drivers MUST NOT assume reads from fields greater than 32 bits wide are atomic, nor are reads from multiple
+    // > fields (§2.5.1)
+    // The generation tells of changes. Legacy devices have none, so what was read has to be the same twice.
+    let mut last = None;
+    for _ in 0..CONFIGURATION_READS {
+        let seen = (transport.read_config_generation(), read()?);
+        if last == Some(seen) {
+            return Ok(Some(seen.1));
+        }
+        last = Some(seen);
+    }
+    Ok(None)
 }
 
 /// Tells the device that its queues are set up (`DRIVER_OK`): it may use them from here on.

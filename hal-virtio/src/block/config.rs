@@ -3,15 +3,13 @@
 use virtio_drivers::transport::Transport;
 
 use super::{Error, SECTOR_BYTES};
+use crate::device;
 
 /// Feature bits, §5.2.3.
 pub(super) const F_RO: u64 = 1 << 5;
 pub(super) const F_BLK_SIZE: u64 = 1 << 6;
 pub(super) const F_FLUSH: u64 = 1 << 9;
 pub(super) const F_DISCARD: u64 = 1 << 13;
-
-/// How often the configuration is read until it has stopped changing.
-const READS: usize = 8;
 
 /// The configuration as far as it is used, and checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,18 +34,8 @@ pub struct DiscardLimits {
 impl Config {
     /// Reads the configuration of a device that has agreed to `features`.
     pub(super) fn read(transport: &impl Transport, features: u64) -> Result<Self, Error> {
-        // > Drivers MUST NOT assume reads from fields greater than 32 bits wide are atomic, nor are reads from multiple
-        // > fields (§2.5.1)
-        // The generation tells of changes. Legacy devices have none, so what was read has to be the same twice.
-        let mut last = None;
-        for _ in 0..READS {
-            let seen = (transport.read_config_generation(), Self::read_once(transport, features)?);
-            if last == Some(seen) {
-                return Ok(seen.1);
-            }
-            last = Some(seen);
-        }
-        Err(Error::Configuration)
+        let read = || Self::read_once(transport, features);
+        device::settled(transport, read)?.ok_or(Error::Configuration)
     }
 
     /// Fields whose feature was not agreed on need not be there.
