@@ -32,9 +32,17 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Port<'_, H, T, RX, 
     ///
     /// The device broke the rules of the queue.
     pub fn is_drained(&mut self) -> Result<bool, Error> {
+        self.with(|link, _| link.is_drained())
+    }
+
+    /// Uses the link, unless the console has failed, and remembers whether it has then.
+    fn with<V>(
+        &mut self,
+        use_it: impl FnOnce(&mut Link<H, RX, TX>, &mut T) -> Result<V, Error>,
+    ) -> Result<V, Error> {
         self.health.check()?;
-        let drained = self.link.is_drained();
-        self.health.note(drained)
+        let used = use_it(self.link, self.transport);
+        self.health.note(used)
     }
 }
 
@@ -44,27 +52,22 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> ErrorType for Port<
 
 impl<H: Hal, T: Transport, const RX: usize, const TX: usize> ReadReady for Port<'_, H, T, RX, TX> {
     fn read_ready(&mut self) -> Result<bool, Error> {
-        self.health.check()?;
-        let ready = self.link.has_unread(self.transport);
-        self.health.note(ready)
+        self.with(Link::has_unread)
     }
 }
 
 impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Read for Port<'_, H, T, RX, TX> {
     /// Copies what has been received. 0 bytes is not the end: nothing is there at the moment.
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Error> {
-        self.health.check()?;
-        let copied = self.link.read(self.transport, bytes);
-        self.health.moved |= matches!(copied, Ok(1..));
-        self.health.note(copied)
+        let copied = self.with(|link, transport| link.read(transport, bytes))?;
+        self.health.moved |= copied > 0;
+        Ok(copied)
     }
 }
 
 impl<H: Hal, T: Transport, const RX: usize, const TX: usize> WriteReady for Port<'_, H, T, RX, TX> {
     fn write_ready(&mut self) -> Result<bool, Error> {
-        self.health.check()?;
-        let ready = self.link.has_room();
-        self.health.note(ready)
+        self.with(|link, _| link.has_room())
     }
 }
 
@@ -75,20 +78,14 @@ impl<H: Hal, T: Transport, const RX: usize, const TX: usize> Write for Port<'_, 
     ///
     /// [`Error::Full`] without room, as the trait does not allow 0 bytes to say so.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        self.health.check()?;
-        let taken = match self.link.write(self.transport, bytes) {
-            Ok(0) if !bytes.is_empty() => Err(Error::Full),
-            taken => taken,
-        };
-        self.health.moved |= matches!(taken, Ok(1..));
-        self.health.note(taken)
+        let taken = self.with(|link, transport| link.write(transport, bytes))?;
+        self.health.moved |= taken > 0;
+        if taken == 0 && !bytes.is_empty() { Err(Error::Full) } else { Ok(taken) }
     }
 
     /// Gives the device what was written, and does not wait for it.
     fn flush(&mut self) -> Result<(), Error> {
-        self.health.check()?;
-        let submitted = self.link.submit(self.transport);
-        self.health.note(submitted)
+        self.with(Link::submit)
     }
 }
 

@@ -54,6 +54,13 @@ impl Host {
         self.dropped += usize::from(!sent);
     }
 
+    /// The console, once guest and host have said what they had to say.
+    fn open<H: Hal>(&mut self) -> Console<H, FakeTransport> {
+        let mut console = Console::new(self.transport.clone()).unwrap();
+        self.talk(&mut console);
+        console
+    }
+
     /// Handles the guest's control messages.
     fn step(&mut self) {
         loop {
@@ -170,8 +177,7 @@ fn finds_a_port_by_name_and_carries_bytes_both_ways() {
 fn poll_gives_out_what_was_written() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     console.open(PortId(1)).unwrap();
     console.port(PortId(1)).unwrap().write_all(b"reply").unwrap();
     assert_eq!(console.poll(), Ok(None));
@@ -251,8 +257,7 @@ fn a_legacy_device_works_as_well() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
     host.device().is_legacy = true;
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     assert_eq!(host.device().driver_features, 1 << 1, "32 bits of features only");
     assert!(!host.device().statuses.iter().any(|s| s.contains(DeviceStatus::FEATURES_OK)));
     console.open(console.port_named(AGENT).unwrap()).unwrap();
@@ -316,8 +321,7 @@ fn a_maximum_of_ports_that_is_a_lie_does_no_harm() {
 fn unplugged_ports_close_and_come_back() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     let port = PortId(1);
     console.open(port).unwrap();
     host.step();
@@ -350,8 +354,7 @@ fn unplugged_ports_close_and_come_back() {
 fn tells_when_the_host_opens_and_closes() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     let port = PortId(1);
     console.open(port).unwrap();
     for is_open in [false, true, false] {
@@ -375,8 +378,7 @@ fn tells_when_the_host_opens_and_closes() {
 fn a_port_is_closed_whatever_the_device_says_meanwhile() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     console.open(PortId(1)).unwrap();
     host.talk(&mut console);
     for is_open in [0, 1] {
@@ -445,8 +447,7 @@ fn a_hushed_port_still_carries_what_is_under_way() {
 fn ignores_messages_that_mean_nothing() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     let long = [b'n'; 200];
     let cases: [(u32, u16, &[u8]); 14] = [
         (1, 1, b""),              // announced twice
@@ -509,8 +510,7 @@ fn a_console_for_a_person_is_a_port_like_any_other() {
 fn clamps_lengths_that_the_device_claims() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     console.open(PortId(1)).unwrap();
     for claimed in [4097, u32::MAX] {
         host.device().send_claiming(4, b"x", claimed);
@@ -534,8 +534,7 @@ fn gives_up_on_a_device_that_breaks_the_rules() {
     let returned: [&[u32]; 4] = [&[3], &[0xFFFF], &[4], &[0, 0]];
     for tokens in returned {
         let mut host = Host::new(4).with_port(1, AGENT);
-        let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-        host.talk(&mut console);
+        let mut console = host.open::<Dma>();
         console.open(PortId(1)).unwrap();
         console.port(PortId(1)).unwrap().write_all(&[b'x'; 4096]).unwrap();
         for &token in tokens {
@@ -559,8 +558,7 @@ fn gives_up_on_a_device_that_breaks_the_rules() {
 fn reports_a_device_that_needs_a_reset() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     for tells in [InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT, InterruptStatus::empty()] {
         host.device().status |= DeviceStatus::DEVICE_NEEDS_RESET;
         host.device().interrupt |= tells;
@@ -576,8 +574,7 @@ fn reports_a_device_that_needs_a_reset() {
 fn acknowledges_before_it_looks() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     host.message(1, 6, 0, &[]);
     assert!(!host.device().interrupt.is_empty());
     assert!(matches!(console.poll(), Ok(Some(_))));
@@ -599,8 +596,7 @@ fn acknowledges_before_it_looks() {
 fn an_interrupt_without_a_message_is_told() {
     dma!(64);
     let mut host = Host::new(4).with_port(1, AGENT);
-    let mut console = Console::<Dma, _>::new(host.transport.clone()).unwrap();
-    host.talk(&mut console);
+    let mut console = host.open::<Dma>();
     console.open(PortId(1)).unwrap();
     console.port(PortId(1)).unwrap().write_all(b"reply").unwrap();
     assert_eq!(console.poll(), Ok(None));
