@@ -41,8 +41,9 @@ impl Line {
     /// Whether all devices are to be looked at once more, after a look at this one has acknowledged `interrupt`. `moved`
     /// says that there was something to do.
     ///
-    /// The bound is for a device whose interrupt cannot be acknowledged: it would keep the guest awake for good. Its line
-    /// never falls, so that looking on would not help the others, either.
+    /// The bound is for a device whose interrupt cannot be acknowledged, as of one that was unplugged, whose registers read
+    /// as ones: it would keep the guest awake for good. If it does hold the line, that never falls, and looking on would
+    /// not help the others, either.
     pub(crate) fn may_hide_others(&mut self, interrupt: InterruptStatus, moved: bool) -> bool {
         self.about_nothing =
             if interrupt.is_empty() || moved { 0 } else { self.about_nothing.saturating_add(1) };

@@ -20,8 +20,8 @@
 //! # A device without ports
 //!
 //! Without `VIRTIO_CONSOLE_F_MULTIPORT` (Cloud Hypervisor, Firecracker's kin) there is one channel and nothing is said
-//! about it: the first [`poll`](Console::poll) reports port 0 as [`Event::Added`], and nothing else follows.
-//! [`Console::is_multiport`] tells.
+//! about it: the first [`poll`](Console::poll) reports port 0 as [`Event::Added`], which has no name, and no
+//! event tells of it again. [`Console::is_multiport`] tells.
 //!
 //! # When nobody listens on the host
 //!
