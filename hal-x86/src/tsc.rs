@@ -126,32 +126,93 @@ fn calibrate(
     pm_timer: Option<u16>,
     counter: &impl Counter,
 ) -> Result<Tsc, NoReference> {
-    pm_timer
-        .and_then(|port| measure(&PmTimer { ports, port }, counter))
-        .or_else(|| measure(&Pit { ports }, counter))
+    let references = [pm_timer.map(Reference::PmTimer), Some(Reference::Pit)];
+    let mut references = references.into_iter().flatten();
+    references
+        .find_map(|reference| measure(ports, &reference, counter))
         .or_else(|| measure_seconds(ports, counter))
         .ok_or(NoReference)
 }
 
 /// A timer of known frequency.
-trait Reference {
-    const HZ: u64;
-    /// All bits of the count; it wraps around to 0.
-    const MASK: u64;
+enum Reference {
+    /// The ACPI power-management timer at its port (ACPI 6.5 §4.8.3.3): one read, 279 ns a tick,
+    /// around in 4.7 s.
+    PmTimer(u16),
+    /// Channel 0 of the 8254 interval timer: 838 ns a tick, around in 55 ms.
+    ///
+    /// Not channel 2, whose gate is in a register that QEMU's microvm lacks. Channel 0 interrupts
+    /// at the end, which nobody listens to; [`crate::interrupts`] stops it anyway.
+    Pit,
+}
 
-    /// Starts it.
-    fn start(&self);
+const PIT_CHANNEL_0: u16 = 0x40;
+const PIT_CONTROL: u16 = 0x43;
+/// Channel 0, low byte then high byte, mode 0 (interrupt on terminal count), binary.
+const PIT_MODE_0: u8 = 0b0011_0000;
+/// Read-back command: latch count and status of channel 0.
+const PIT_LATCH: u8 = 0b1100_0010;
+/// Read-back command: latch the status only.
+const PIT_LATCH_STATUS: u8 = 0b1110_0010;
+/// Status: the output is high.
+const PIT_OUT: u8 = 1 << 7;
+
+impl Reference {
+    /// Starts it. Returns its frequency, and all bits of its count, which wraps around to 0.
+    fn start(&self, ports: &impl Ports) -> (u64, u32) {
+        match self {
+            // Some have 32 bits; the lower 24 do.
+            Self::PmTimer(_) => (3_579_545, 0xff_ffff),
+            Self::Pit => {
+                ports.write_u8(PIT_CONTROL, PIT_MODE_0);
+                ports.write_u8(PIT_CHANNEL_0, 0xff);
+                ports.write_u8(PIT_CHANNEL_0, 0xff);
+                (1_193_182, 0xffff)
+            }
+        }
+    }
+
     /// The count, going up, and the counter's ticks before and after it was taken.
-    fn sample(&self, counter: &impl Counter) -> Sample;
-    /// Whether it has wrapped around since it was started, where it can tell.
-    fn wrapped(&self) -> bool;
+    fn sample(&self, ports: &impl Ports, counter: &impl Counter) -> Sample {
+        let before = counter.ticks();
+        let mut count = match self {
+            Self::PmTimer(port) => ports.read_u32(*port),
+            // The count is latched when the command is received (8254 data sheet, Read-Back
+            // Command), so the reads need not be fast.
+            Self::Pit => {
+                ports.write_u8(PIT_CONTROL, PIT_LATCH);
+                0
+            }
+        };
+        let after = counter.ticks();
+        if matches!(self, Self::Pit) {
+            let _status = ports.read_u8(PIT_CHANNEL_0);
+            let low = ports.read_u8(PIT_CHANNEL_0);
+            let high = ports.read_u8(PIT_CHANNEL_0);
+            // It counts down.
+            count = !u32::from(u16::from_le_bytes([low, high]));
+        }
+        Sample { before, after, count }
+    }
+
+    /// Whether it has wrapped around since it was started, where it can tell. For the PM timer, a
+    /// processor held up for that long shows as an implausible rate at worst.
+    fn wrapped(&self, ports: &impl Ports) -> bool {
+        if !matches!(self, Self::Pit) {
+            return false;
+        }
+        // > OUT then goes high and remains high until a new count or a new Mode 0 Control Word is
+        // > written into the Counter. (8254 data sheet, Mode 0)
+        ports.write_u8(PIT_CONTROL, PIT_LATCH_STATUS);
+        ports.read_u8(PIT_CHANNEL_0) & PIT_OUT != 0
+    }
 }
 
 #[derive(Clone, Copy)]
 struct Sample {
     before: u64,
     after: u64,
-    count: u64,
+    count: u32,
 }
 
 impl Sample {
@@ -177,9 +238,9 @@ enum Failure {
     Disturbed,
 }
 
-fn measure<R: Reference>(reference: &R, counter: &impl Counter) -> Option<Tsc> {
+fn measure(ports: &impl Ports, reference: &Reference, counter: &impl Counter) -> Option<Tsc> {
     for _ in 0..ATTEMPTS {
-        match measure_once(reference, counter) {
+        match measure_once(ports, reference, counter) {
             Ok(tsc) => return Some(tsc),
             Err(Failure::Dead) => return None,
             Err(Failure::Disturbed) => {}
@@ -188,17 +249,22 @@ fn measure<R: Reference>(reference: &R, counter: &impl Counter) -> Option<Tsc> {
     None
 }
 
-fn measure_once<R: Reference>(reference: &R, counter: &impl Counter) -> Result<Tsc, Failure> {
-    let window = WINDOW_US * R::HZ / 1_000_000;
-    reference.start();
-    let first = reference.sample(counter);
-    let start = (1..SAMPLES).fold(first, |best, _| best.closer(reference.sample(counter)));
-    let elapsed = |sample: &Sample| sample.count.wrapping_sub(start.count) & R::MASK;
+fn measure_once(
+    ports: &impl Ports,
+    reference: &Reference,
+    counter: &impl Counter,
+) -> Result<Tsc, Failure> {
+    let (hz, mask) = reference.start(ports);
+    let window = WINDOW_US * hz / 1_000_000;
+    let sample = || reference.sample(ports, counter);
+    let first = sample();
+    let start = (1..SAMPLES).fold(first, |best, _| best.closer(sample()));
+    let elapsed = |sample: &Sample| u64::from(sample.count.wrapping_sub(start.count) & mask);
 
     let mut end: Option<Sample> = None;
     let mut late_samples = 0;
     for reading in 0..MAX_READINGS {
-        let sample = reference.sample(counter);
+        let sample = sample();
         let passed = elapsed(&sample);
         if passed < window {
             if passed == 0 && reading > DEAD_READINGS {
@@ -213,89 +279,14 @@ fn measure_once<R: Reference>(reference: &R, counter: &impl Counter) -> Result<T
         let ticks = best.middle().saturating_sub(start.middle());
         let close = best.bracket().saturating_add(start.bracket()) <= ticks / BRACKET_SHARE;
         if late_samples >= SAMPLES && (close || passed >= 2 * window) {
-            if reference.wrapped() {
+            if reference.wrapped(ports) {
                 return Err(Failure::Disturbed);
             }
-            let nanos = elapsed(&best) * NANOS_PER_SECOND / R::HZ;
+            let nanos = elapsed(&best) * NANOS_PER_SECOND / hz;
             return Tsc::measured(ticks, nanos).ok_or(Failure::Disturbed);
         }
     }
     Err(Failure::Dead)
-}
-
-/// The ACPI power-management timer (ACPI 6.5 §4.8.3.3): one read, 279 ns a tick, around in 4.7 s.
-struct PmTimer<'p, P> {
-    ports: &'p P,
-    port: u16,
-}
-
-impl<P: Ports> Reference for PmTimer<'_, P> {
-    const HZ: u64 = 3_579_545;
-    /// Some have 32 bits; the lower 24 do.
-    const MASK: u64 = 0xff_ffff;
-
-    fn start(&self) {}
-
-    fn sample(&self, counter: &impl Counter) -> Sample {
-        let before = counter.ticks();
-        let count = self.ports.read_u32(self.port);
-        Sample { before, after: counter.ticks(), count: count.into() }
-    }
-
-    /// A processor held up for 4.7 s shows as an implausible rate at worst.
-    fn wrapped(&self) -> bool {
-        false
-    }
-}
-
-/// Channel 0 of the 8254 interval timer: 838 ns a tick, around in 55 ms.
-///
-/// Not channel 2, whose gate is in a register that QEMU's microvm lacks. Channel 0 interrupts at
-/// the end, which nobody listens to; [`crate::interrupts`] stops it anyway.
-struct Pit<'p, P> {
-    ports: &'p P,
-}
-
-const PIT_CHANNEL_0: u16 = 0x40;
-const PIT_CONTROL: u16 = 0x43;
-/// Channel 0, low byte then high byte, mode 0 (interrupt on terminal count), binary.
-const PIT_MODE_0: u8 = 0b0011_0000;
-/// Read-back command: latch count and status of channel 0.
-const PIT_LATCH: u8 = 0b1100_0010;
-/// Read-back command: latch the status only.
-const PIT_LATCH_STATUS: u8 = 0b1110_0010;
-/// Status: the output is high.
-const PIT_OUT: u8 = 1 << 7;
-
-impl<P: Ports> Reference for Pit<'_, P> {
-    const HZ: u64 = 1_193_182;
-    const MASK: u64 = 0xffff;
-
-    fn start(&self) {
-        self.ports.write_u8(PIT_CONTROL, PIT_MODE_0);
-        self.ports.write_u8(PIT_CHANNEL_0, 0xff);
-        self.ports.write_u8(PIT_CHANNEL_0, 0xff);
-    }
-
-    fn sample(&self, counter: &impl Counter) -> Sample {
-        let before = counter.ticks();
-        // The count is latched when the command is received (8254 data sheet, Read-Back Command),
-        // so the reads need not be fast.
-        self.ports.write_u8(PIT_CONTROL, PIT_LATCH);
-        let after = counter.ticks();
-        let _status = self.ports.read_u8(PIT_CHANNEL_0);
-        let low = self.ports.read_u8(PIT_CHANNEL_0);
-        let high = self.ports.read_u8(PIT_CHANNEL_0);
-        // It counts down.
-        Sample { before, after, count: u64::from(!u16::from_le_bytes([low, high])) }
-    }
-
-    fn wrapped(&self) -> bool {
-        // > OUT then goes high and remains high until a new count or a new Mode 0 Control Word is
-        // > written into the Counter. (8254 data sheet, Mode 0)
-        self.ports.write_u8(PIT_CONTROL, PIT_LATCH_STATUS);
-        self.ports.read_u8(PIT_CHANNEL_0) & PIT_OUT != 0
-    }
 }
 
 /// Measures from one update of the CMOS clock to the next; some more where the host was noisy.
