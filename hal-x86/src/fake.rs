@@ -16,6 +16,14 @@ use crate::tsc::Counter;
 /// Where the model has its PM timer.
 pub(crate) const PM_TIMER: u16 = 0x608;
 
+/// Where it has its local APIC.
+pub(crate) const LOCAL_APIC: u64 = 0xfee0_0000;
+
+const BUS_INITIAL: u64 = LOCAL_APIC + 0x380;
+const BUS_COUNT: u64 = LOCAL_APIC + 0x390;
+/// The bus clock of 1 GHz, divided by 128.
+const BUS_TICK_NS: u64 = 128;
+
 const ACCESS_NS: u64 = 1_000;
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -33,6 +41,8 @@ pub(crate) struct Machine {
     regions: Vec<(u64, Vec<u8>)>,
     pm_timer: bool,
     pit: Option<RefCell<Pit>>,
+    /// When its count began; a count that has not begun stands.
+    bus_clock: Option<Cell<Option<u64>>>,
     rtc: Option<RefCell<Rtc>>,
 }
 
@@ -86,6 +96,11 @@ impl Machine {
     pub(crate) fn with_timers(counter_hz: u64, pm_timer: bool, pit: bool) -> Self {
         let pit = pit.then(|| RefCell::new(Pit::default()));
         Self { counter_hz: Cell::new(counter_hz), pm_timer, pit, ..Self::with_rtc(0x02, 0x32) }
+    }
+
+    /// The same with a local APIC whose timer counts.
+    pub(crate) fn and_bus_clock(self) -> Self {
+        Self { bus_clock: Some(Cell::new(None)), ..self }
     }
 
     /// Physical memory with `bytes` at their addresses.
@@ -351,11 +366,18 @@ impl Registers for Machine {
     }
     fn read_u32(&self, address: u64) -> u32 {
         self.access();
+        if let (BUS_COUNT, Some(begun)) = (address, &self.bus_clock) {
+            let passed_ns = begun.get().map_or(0, |begun_ns| self.now_ns() - begun_ns);
+            return u32::MAX - u32::try_from(passed_ns / BUS_TICK_NS).unwrap();
+        }
         self.registers.borrow().get(&address).copied().unwrap_or(u32::MAX)
     }
     fn write_u32(&self, address: u64, value: u32) {
         self.access();
         self.memory_writes.borrow_mut().push((address, value));
+        if let (BUS_INITIAL, Some(begun)) = (address, &self.bus_clock) {
+            begun.set((value == u32::MAX).then(|| self.now_ns()));
+        }
         self.set_register(address, value);
     }
 }

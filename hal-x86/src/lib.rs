@@ -59,11 +59,12 @@
 //! let fadt = tables.as_ref().and_then(|tables| tables.fadt().ok());
 //! let madt = tables.as_ref().and_then(|tables| tables.madt().ok());
 //!
+//! let interrupts = Interrupts::new(ports, memory, madt.as_ref(), &gates).expect("APICs");
 //! let power = Power::new(ports, memory, tables.as_ref());
-//! let tsc = Tsc::calibrate(ports, fadt.and_then(|fadt| fadt.pm_timer())).expect("a timer");
+//! let pm_timer = fadt.and_then(|fadt| fadt.pm_timer());
+//! let tsc = Tsc::calibrate(ports, pm_timer, &interrupts).expect("a timer");
 //! let mut clock = WallClock::new(Rtc::new(ports, fadt.and_then(|fadt| fadt.century())), tsc);
 //!
-//! let interrupts = Interrupts::new(ports, memory, madt.as_ref(), &gates).expect("APICs");
 //! let mut uart = Uart::with_ports(ports, ComPort::Com1).expect("a serial port");
 //! let gsi = madt.map_or_else(|| Gsi::isa(4), |madt| madt.isa(4));
 //! interrupts.enable(gsi).expect("an I/O APIC");

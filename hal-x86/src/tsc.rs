@@ -1,8 +1,8 @@
 //! The time-stamp counter, and its rate against a timer of known frequency.
 //!
 //! The counter is the only fast clock that every x86 machine has, but nothing tells its frequency
-//! for sure. [`Tsc::calibrate`] measures it, within 20 ms, against the ACPI power-management timer
-//! or the PIT; [`crate::clock::WallClock`] counts time with the result.
+//! for sure. [`Tsc::calibrate`] measures it, within 20 ms, against the ACPI power-management timer,
+//! the PIT or the local APIC's timer; [`crate::clock::WallClock`] counts time with the result.
 //!
 //! # Why samples are bracketed
 //!
@@ -10,8 +10,11 @@
 //! reference stands between two readings of the counter, and of several samples the one with the
 //! closest bracket counts: what the host did in between is at most as long as that bracket. The
 //! error of the rate is below (half of both brackets + one reference tick) / window, with these
-//! numbers: 63 ppm + 14 ppm (PM timer) or 42 ppm (PIT) at worst, and a fifth of that as a rule.
+//! numbers: 63 ppm + 14 ppm (PM timer), 42 ppm (PIT) or 7 ppm (local APIC) at worst, and a fifth of
+//! that as a rule.
 
+use crate::interrupts::{BusClock, Interrupts};
+use crate::memory::Registers;
 use crate::ports::{Hardware, Ports};
 use crate::relax::relax;
 
@@ -110,32 +113,41 @@ impl Tsc {
     /// Measures the rate of the processor's counter; takes about 20 ms.
     ///
     /// The reference is the first that runs of: the PM timer, whose port the FADT tells
-    /// ([`crate::acpi::Fadt::pm_timer`]) and which is the finest; the PIT; the CMOS clock, which
-    /// takes two seconds, or up to five.
+    /// ([`crate::acpi::Fadt::pm_timer`]) and which is made for it; the PIT; the local APIC's timer,
+    /// where its frequency is known; the CMOS clock, which takes two seconds, or up to five.
     ///
     /// # Errors
     ///
     /// [`NoReference`] where none of them runs, after a bounded time.
-    pub fn calibrate(ports: Hardware, pm_timer: Option<u16>) -> Result<Self, NoReference> {
-        calibrate(&ports, pm_timer, &Rdtsc)
+    pub fn calibrate(
+        ports: Hardware,
+        pm_timer: Option<u16>,
+        interrupts: &Interrupts,
+    ) -> Result<Self, NoReference> {
+        calibrate(&ports, pm_timer, interrupts.bus_clock(), &Rdtsc)
     }
 }
 
 fn calibrate(
     ports: &impl Ports,
     pm_timer: Option<u16>,
+    bus_clock: Option<BusClock<impl Registers>>,
     counter: &impl Counter,
 ) -> Result<Tsc, NoReference> {
-    let references = [pm_timer.map(Reference::PmTimer), Some(Reference::Pit)];
-    let mut references = references.into_iter().flatten();
+    let references = [
+        pm_timer.map(Reference::PmTimer),
+        Some(Reference::Pit),
+        bus_clock.map(Reference::BusClock),
+    ];
+    let mut references = references.iter().flatten();
     references
-        .find_map(|reference| measure(ports, &reference, counter))
+        .find_map(|reference| measure(ports, reference, counter))
         .or_else(|| measure_seconds(ports, counter))
         .ok_or(NoReference)
 }
 
 /// A timer of known frequency.
-enum Reference {
+enum Reference<R: Registers> {
     /// The ACPI power-management timer at its port (ACPI 6.5 §4.8.3.3): one read, 279 ns a tick,
     /// around in 4.7 s.
     PmTimer(u16),
@@ -144,6 +156,7 @@ enum Reference {
     /// Not channel 2, whose gate is in a register that QEMU's microvm lacks. Channel 0 interrupts
     /// at the end, which nobody listens to; [`crate::interrupts`] stops it anyway.
     Pit,
+    BusClock(BusClock<R>),
 }
 
 const PIT_CHANNEL_0: u16 = 0x40;
@@ -157,7 +170,7 @@ const PIT_LATCH_STATUS: u8 = 0b1110_0010;
 /// Status: the output is high.
 const PIT_OUT: u8 = 1 << 7;
 
-impl Reference {
+impl<R: Registers> Reference<R> {
     /// Starts it. Returns its frequency, and all bits of its count, which wraps around to 0.
     fn start(&self, ports: &impl Ports) -> (u64, u32) {
         match self {
@@ -168,6 +181,10 @@ impl Reference {
                 ports.write_u8(PIT_CHANNEL_0, 0xff);
                 ports.write_u8(PIT_CHANNEL_0, 0xff);
                 (1_193_182, 0xffff)
+            }
+            Self::BusClock(clock) => {
+                clock.start();
+                (BusClock::<R>::HZ, u32::MAX)
             }
         }
     }
@@ -183,6 +200,7 @@ impl Reference {
                 ports.write_u8(PIT_CONTROL, PIT_LATCH);
                 0
             }
+            Self::BusClock(clock) => clock.count(),
         };
         let after = counter.ticks();
         if matches!(self, Self::Pit) {
@@ -195,7 +213,7 @@ impl Reference {
         Sample { before, after, count }
     }
 
-    /// Whether it has wrapped around since it was started, where it can tell. For the PM timer, a
+    /// Whether it has wrapped around since it was started, where it can tell. Of the others, a
     /// processor held up for that long shows as an implausible rate at worst.
     fn wrapped(&self, ports: &impl Ports) -> bool {
         if !matches!(self, Self::Pit) {
@@ -238,7 +256,11 @@ enum Failure {
     Disturbed,
 }
 
-fn measure(ports: &impl Ports, reference: &Reference, counter: &impl Counter) -> Option<Tsc> {
+fn measure<R: Registers>(
+    ports: &impl Ports,
+    reference: &Reference<R>,
+    counter: &impl Counter,
+) -> Option<Tsc> {
     for _ in 0..ATTEMPTS {
         match measure_once(ports, reference, counter) {
             Ok(tsc) => return Some(tsc),
@@ -249,9 +271,9 @@ fn measure(ports: &impl Ports, reference: &Reference, counter: &impl Counter) ->
     None
 }
 
-fn measure_once(
+fn measure_once<R: Registers>(
     ports: &impl Ports,
-    reference: &Reference,
+    reference: &Reference<R>,
     counter: &impl Counter,
 ) -> Result<Tsc, Failure> {
     let (hz, mask) = reference.start(ports);
@@ -374,30 +396,46 @@ mod tests {
         }
     }
 
+    /// The rate by a model's timers, and how long it took to measure, ms.
+    fn calibrated(machine: &Machine) -> (Result<Tsc, NoReference>, u64) {
+        let start_ns = machine.now_ns();
+        let tsc = calibrate(&machine, Some(PM_TIMER), Some(BusClock::of(machine)), &machine);
+        (tsc, (machine.now_ns() - start_ns) / 1_000_000)
+    }
+
+    /// Models with one timer each.
+    fn each_timer(hz: u64) -> [Machine; 3] {
+        [
+            Machine::with_timers(hz, true, false),
+            Machine::with_timers(hz, false, true),
+            Machine::with_timers(hz, false, false).and_bus_clock(),
+        ]
+    }
+
     #[test]
     fn every_reference_gives_the_rate() {
         for hz in [800_000_000, 2_100_000_000, 4_999_999_999] {
-            for (pm_timer, pit) in [(true, true), (false, true), (true, false), (false, false)] {
-                let machine = Machine::with_timers(hz, pm_timer, pit);
-                let start_ns = machine.now_ns();
-                let tsc = calibrate(&&machine, Some(PM_TIMER), &&machine).unwrap();
-                assert!(error_ppm(tsc, hz) < 50, "{hz} {pm_timer} {pit}: {}", tsc.hz());
-                let limit_ms = if pm_timer || pit { 40 } else { 2_100 };
-                assert!((machine.now_ns() - start_ns) / 1_000_000 < limit_ms);
+            let all = Machine::with_timers(hz, true, true).and_bus_clock();
+            for machine in each_timer(hz).iter().chain([&all]) {
+                let (tsc, took_ms) = calibrated(machine);
+                assert!(error_ppm(tsc.unwrap(), hz) < 50, "{hz}: {tsc:?}");
+                assert!(took_ms < 40, "{took_ms} ms");
             }
+            let (tsc, took_ms) = calibrated(&Machine::with_timers(hz, false, false));
+            assert!(error_ppm(tsc.unwrap(), hz) < 50, "{hz}: {tsc:?}");
+            assert!(took_ms < 2_100, "{took_ms} ms");
         }
     }
 
     #[test]
     fn a_noisy_host_does_not_spoil_the_rate() {
         let hz = 2_500_000_000;
-        for pm_timer in [true, false] {
-            for seed in 0..200 {
-                let machine = Machine::with_timers(hz, pm_timer, true);
+        for seed in 0..200 {
+            for (index, machine) in each_timer(hz).iter().enumerate() {
                 // One access in 50 takes up to 3 ms longer, as when the host runs something else.
                 machine.hold_up(seed, 50, 3_000_000);
-                let tsc = calibrate(&&machine, Some(PM_TIMER), &&machine).unwrap();
-                assert!(error_ppm(tsc, hz) < 100, "{pm_timer} {seed}: {} ppm", error_ppm(tsc, hz));
+                let error_ppm = error_ppm(calibrated(machine).0.unwrap(), hz);
+                assert!(error_ppm < 100, "{index} {seed}: {error_ppm} ppm");
             }
         }
     }
@@ -409,14 +447,13 @@ mod tests {
             let machine = Machine::with_timers(hz, false, true);
             // Hold-ups longer than the PIT counts, but not at every measurement.
             machine.hold_up(seed, 100_000, 120_000_000);
-            let tsc = calibrate(&&machine, None, &&machine).unwrap();
-            assert!(error_ppm(tsc, hz) < 100, "{seed}: {} ppm", error_ppm(tsc, hz));
+            let error_ppm = error_ppm(calibrated(&machine).0.unwrap(), hz);
+            assert!(error_ppm < 100, "{seed}: {error_ppm} ppm");
         }
     }
 
     #[test]
     fn without_any_timer_it_gives_up() {
-        let machine = Machine::new();
-        assert_eq!(calibrate(&&machine, Some(PM_TIMER), &&machine), Err(NoReference));
+        assert_eq!(calibrated(&Machine::new()).0, Err(NoReference));
     }
 }

@@ -24,7 +24,7 @@ use crate::guest::Guest;
 use crate::serve::Platform;
 
 /// What the time-stamp counter is taken for where there is no timer to measure it against: then a
-/// wait is rather too long.
+/// wait is rather too long, and what processors have worked and slept rather too short.
 const ASSUMED_HZ: u64 = 4_000_000_000;
 
 /// The machine, without the clock, which is the guest's.
@@ -73,7 +73,8 @@ impl<'m> Machine<'m> {
             }
         };
         let power = Power::new(ports, map, tables);
-        let tsc = Tsc::calibrate(ports, fadt.and_then(|fadt| fadt.pm_timer())).ok();
+        let pm_timer = fadt.and_then(|fadt| fadt.pm_timer());
+        let tsc = Tsc::calibrate(ports, pm_timer, &interrupts).ok();
         let hz = tsc.map_or(ASSUMED_HZ, |tsc| tsc.hz());
         crate::info!(
             "ACPI: {=bool}, power off: {=bool}, time-stamp counter: {=u64} kHz",

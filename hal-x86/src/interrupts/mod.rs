@@ -11,6 +11,7 @@
 //!
 //! The two 8259s of a PC stay masked. A [`Timer`] wakes the processor where no device will.
 
+mod bus_clock;
 mod inter_processor;
 mod io_apic;
 mod local_apic;
@@ -27,6 +28,7 @@ use crate::ports::{Hardware, Ports};
 use io_apic::Redirections;
 use local_apic::LocalApic;
 
+pub(crate) use bus_clock::BusClock;
 pub use inter_processor::{InterProcessor, NotSent};
 pub use saved::Saved;
 pub use timer::Timer;

@@ -12,7 +12,7 @@ use crate::tsc::Counter;
 
 /// Divide configuration: by 128. From the counters of today's machines, of 25 MHz to 1 GHz, that
 /// leaves steps of at most 5 µs, and 550 s until the longest count is over.
-const DIVIDE_BY_128: u32 = 0b1010;
+pub(super) const DIVIDE_BY_128: u32 = 0b1010;
 
 /// Length of a measurement, ms.
 const WINDOW_MS: u64 = 5;
