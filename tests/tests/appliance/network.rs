@@ -33,6 +33,10 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("network/microvm/modern", || {
         addresses_and_page(Machine::Microvm, Channel::VirtioMmioModern, &Card::user(1))
     }),
+    Case::new("network/microvm/without-pit", || soon_without("pit=off")),
+    Case::new("network/microvm/without-clock", || {
+        soon_without("pit=off,pic=off,rtc=off,isa-serial=off")
+    }),
     Case::new("network/link", the_link_goes_down_and_up),
     Case::new("network/asleep", the_machine_sleeps_and_wakes_up),
     Case::new("network/two", || two_cards(Machine::Pc, Channel::VirtioPci)),
@@ -100,6 +104,19 @@ fn addresses_and_page(machine: Machine, channel: Channel, card: &Card) -> Result
         let too_long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(2000));
         let answer = ask(port, &too_long)?;
         ensure!(answer.status.contains(" 431 "), "{answer:?}");
+        Ok(())
+    })
+}
+
+/// There is an address within two seconds of the launch, whatever timers the machine lacks.
+fn soon_without(devices: &str) -> Result<()> {
+    const SOON: Duration = Duration::from_secs(2);
+    let card = Card::user(1);
+    let launch = launch()?.extra(card.arguments(Machine::Microvm)).extra(["-M", devices]);
+    with_guest(launch, |guest, client| {
+        await_user_addresses(client, "eth0", &card)?;
+        let took = guest.started().elapsed();
+        ensure!(took < SOON, "it took {took:?}");
         Ok(())
     })
 }

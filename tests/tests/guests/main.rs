@@ -18,6 +18,7 @@ mod power;
 mod processors;
 mod suspend;
 mod time;
+mod timers;
 
 use std::process::ExitCode;
 
@@ -125,6 +126,7 @@ fn main() -> ExitCode {
         processors::CASES,
         suspend::CASES,
         time::CASES,
+        timers::CASES,
     ];
     let mut trials = Vec::new();
     // The one that waits longest goes first, so that the others run beside it.

@@ -20,7 +20,7 @@ pub(crate) const CASES: &[Case] = &[
 /// How long QEMU may take to end after guest-shutdown.
 const POWERDOWN: Duration = Duration::from_secs(1);
 
-fn powerdown(guest: &mut Guest, arguments: &str) -> Result<()> {
+pub(crate) fn powerdown(guest: &mut Guest, arguments: &str) -> Result<()> {
     let mut client = guest.connect_when_up()?;
     // What was asked before is answered; the shutdown itself is not.
     client.send(format!(

@@ -285,7 +285,7 @@ fn reboot(guest: &mut Guest) -> Result<()> {
 }
 
 /// Every processor's time passes as the host's does, and all that it does is sleep.
-fn times(guest: &mut Guest) -> Result<()> {
+pub(crate) fn times(guest: &mut Guest) -> Result<()> {
     /// What rounding to milliseconds and the rate of the guest's counter may be off.
     const ERROR_MS: u128 = 5;
     let mut client = guest.connect_when_up()?;

@@ -104,7 +104,7 @@ fn is_monotonic(guest: &mut Guest) -> Result<()> {
     Ok(())
 }
 
-fn set(guest: &mut Guest) -> Result<()> {
+pub(crate) fn set(guest: &mut Guest) -> Result<()> {
     const TOLERANCE: i64 = 20_000_000;
     let mut client = guest.connect_when_up()?;
     // First well off, so that the clock is seen to move.
