@@ -77,20 +77,31 @@ impl<P: Ports, C: Counter> WallClock<P, C> {
     ///
     /// What was wrong with the CMOS clock at the start, until the clock is set.
     pub fn now(&mut self) -> Result<i64, RtcError> {
-        let base = self.base?;
+        self.base?;
         let ticks = self.counter.ticks();
-        let mut now_ns = self.at(base, ticks);
         // A counter that went back (the guest moved to another host) shows as a very long time,
         // too.
-        if self.tsc.nanos(ticks.wrapping_sub(self.checked)) >= CHECK_AFTER_NS
-            && let Ok(rtc) = self.rtc_base()
-            && rtc.unix_ns.abs_diff(now_ns) > TOLERANCE_NS
-        {
-            self.base = Ok(rtc);
-            now_ns = rtc.unix_ns;
+        if self.tsc.nanos(ticks.wrapping_sub(self.checked)) >= CHECK_AFTER_NS {
+            _ = self.check();
         }
+        let now_ns = self.at(self.base?, self.counter.ticks());
         self.latest_ns = self.latest_ns.max(now_ns);
         Ok(self.latest_ns)
+    }
+
+    /// Looks at the CMOS clock, and follows it where it is too far away. To be called after a sleep of
+    /// the machine, in which the counter may have stopped or begun anew.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the CMOS clock; the time then goes on as it was.
+    pub fn check(&mut self) -> Result<(), RtcError> {
+        let rtc = self.rtc_base()?;
+        let now_ns = self.base.map(|base| self.at(base, rtc.ticks));
+        let is_near = |now_ns: &i64| now_ns.abs_diff(rtc.unix_ns) <= TOLERANCE_NS;
+        let unix_ns = now_ns.ok().filter(is_near).unwrap_or(rtc.unix_ns);
+        self.base = Ok(Base { unix_ns, ..rtc });
+        Ok(())
     }
 
     /// Sets the clock to `unix_ns`, which is the time when this is called, and the CMOS clock to
@@ -222,6 +233,42 @@ mod tests {
         );
         assert!(follows(&Machine::reset_counter) < 600_000_000);
         assert!(follows(&|machine| machine.set_counter_hz(HZ / 2)) < 600_000_000);
+    }
+
+    /// What a sleep may do to the counter: nothing, stop it, or have it begin anew.
+    #[test]
+    fn goes_on_after_a_sleep() {
+        type Sleep = fn(&Machine, u64);
+        let counts: Sleep = |machine, slept_ns| machine.pass_ns(slept_ns);
+        let stops: Sleep = Machine::pass_ns_uncounted;
+        let begins_anew: Sleep = |machine, slept_ns| {
+            machine.pass_ns(slept_ns);
+            machine.reset_counter();
+        };
+        // A second and a half of the difference is natural.
+        let error_max = TOLERANCE_NS + 1_500_000_000;
+        for (sleep, error_ns) in [(counts, 1_000_000), (stops, error_max), (begins_anew, error_max)]
+        {
+            for slept_ms in [1, 300, 1100, 5000, 90_000] {
+                let machine = machine();
+                let mut clock = clock(&machine);
+                let start = 1_893_456_000 * SECOND + 980_000_000;
+                clock.set(start).unwrap();
+                let mut last = clock.now().unwrap();
+                let begin_ns = machine.rtc_unix_ns();
+                for _ in 0..20 {
+                    machine.pass_ns(40_000_000);
+                    sleep(&machine, slept_ms * 1_000_000);
+                    clock.check().unwrap();
+                    let now = clock.now().unwrap();
+                    assert!(now >= last, "{now} after {last}");
+                    last = now;
+                    let expected = start + (machine.rtc_unix_ns() - begin_ns);
+                    let error = now.abs_diff(expected);
+                    assert!(error <= error_ns, "{slept_ms} ms: {error} ns");
+                }
+            }
+        }
     }
 
     #[test]

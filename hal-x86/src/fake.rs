@@ -116,6 +116,12 @@ impl Machine {
         self.now_ns.set(self.now_ns.get() + ns);
     }
 
+    /// Time passes, in which the counter stands still.
+    pub(crate) fn pass_ns_uncounted(&self, ns: u64) {
+        self.pass_ns(ns);
+        self.counter_zero_ns.set(self.counter_zero_ns.get() + ns);
+    }
+
     /// From now on one access in `one_in` takes up to `longest_ns` more.
     pub(crate) fn hold_up(&self, seed: u64, one_in: u64, longest_ns: u64) {
         self.hold_up.set(Some(HoldUp { random: seed, one_in, longest_ns }));

@@ -31,8 +31,7 @@ impl Served for Guest {
     }
 
     fn resume(&mut self) {
-        // Time has passed.
-        if let Some(Err(failure)) = self.clock.as_mut().map(|clock| clock.0.set_from_rtc()) {
+        if let Some(Err(failure)) = self.clock.as_mut().map(|clock| clock.0.check()) {
             crate::error!("the CMOS clock: {}", failure);
         }
     }
