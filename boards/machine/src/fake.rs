@@ -38,8 +38,9 @@ impl Channel for Host {
         Ok(self.calls.iter().filter(|&&call| call == "hush").count() > 1)
     }
 
-    fn rest(&mut self) {
+    fn rest(&mut self) -> Result<bool, ErrorKind> {
         self.calls.push("rest");
+        Ok(true)
     }
 
     fn resume(&mut self) {

@@ -6,8 +6,21 @@ use embedded_io::ErrorKind;
 
 use crate::serve::{Channel, Platform, Served, turn};
 
-/// How long the host is given to take the last replies before a shutdown, ms.
+/// How long the host is given to take the last replies before a shutdown, and how long a host is waited
+/// for that takes nothing, ms.
 const DRAIN_MS: u64 = 200;
+
+/// How long the requests of a host that does not stop sending are handled before a suspend, ms. What
+/// it sends at the end of that may be lost on a serial line.
+const HUSH_MS: u64 = 10_000;
+
+/// How long the CPU sleeps between two looks, ms, unless there is an interrupt: not every channel has
+/// one for the last byte that has left.
+const PAUSE_MS: u64 = 2;
+
+/// Pauses in which nothing has come until nothing is on its way. An emulator may have been half-way
+/// through looking at the beginning of the first.
+const PAUSES: u32 = 2;
 
 /// How long the host is given to notice that the channel is closed before the machine ends, ms.
 /// libvirt otherwise may see its connection end first, and take a shutdown that worked as failed.
@@ -27,7 +40,7 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
         self.drain();
         self.agent.board_mut().settle();
         self.channel.close();
-        within(self.platform, LINGER_MS, || false);
+        self.linger();
         self.platform.shut_down(mode)
     }
 
@@ -36,7 +49,6 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
         self.drain();
         self.hush();
         self.agent.board_mut().settle();
-        self.channel.rest();
         self.platform.suspend();
         self.agent.board_mut().resume();
         self.channel.resume();
@@ -44,50 +56,65 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
 
     /// Gives the last replies to the host, or gives up.
     fn drain(&mut self) {
-        if !self.take_turns_until(|channel, _| channel.is_drained()) {
+        if !self.take_turns_until(DRAIN_MS, |channel, _| channel.is_drained()) {
             crate::warning!("the host does not take the last replies");
         }
     }
 
-    /// Handles all that the host has sent until it keeps the rest, or gives up.
+    /// Handles all that the host has sent until it keeps the rest and the channel is at rest, or
+    /// gives up.
     fn hush(&mut self) {
-        let is_hushed = self.take_turns_until(|channel, moved| {
+        let is_hushed = self.take_turns_until(HUSH_MS, |channel, quiet_turns| {
             // What came before the host has kept silent shows only now.
-            let is_hushed = channel.hush()?;
-            Ok(is_hushed && !moved && !channel.read_ready()? && channel.is_drained()?)
+            let is_quiet = channel.hush()? && quiet_turns > PAUSES;
+            Ok(is_quiet && !channel.read_ready()? && channel.is_drained()? && channel.rest()?)
         });
         if !is_hushed {
             crate::warning!("the host does not keep silent");
         }
     }
 
-    /// Takes turns until nothing is left to be written and `is_done`, which is told whether the turn
-    /// has moved anything, says so. Returns whether that has come in time.
+    /// Takes turns until nothing is left to be written and `is_done`, which is told how many turns in a
+    /// row have moved nothing, says so. Gives up after `longest_ms`, or where nothing moves. Returns
+    /// whether it is done.
     fn take_turns_until(
         &mut self,
-        is_done: impl Fn(&mut C, bool) -> Result<bool, ErrorKind>,
+        longest_ms: u64,
+        is_done: impl Fn(&mut C, u32) -> Result<bool, ErrorKind>,
     ) -> bool {
-        within(self.platform, DRAIN_MS, || {
+        let start_ms = self.platform.uptime_ms();
+        let (mut moved_ms, mut quiet_turns) = (start_ms, 0_u32);
+        loop {
             let moved = turn(self.pump, self.channel, self.agent);
-            let done = moved.and_then(|moved| is_done(self.channel, moved));
-            // A device that does not work is not waited for.
-            done.unwrap_or(true) && self.agent.pending().is_empty()
-        })
-    }
-}
-
-/// Asks `is_done` again and again until it is, for so long at most. Returns whether it is.
-///
-/// It polls, since not every channel has an interrupt for the last byte that has left.
-fn within(platform: &impl Platform, longest_ms: u64, mut is_done: impl FnMut() -> bool) -> bool {
-    let start_ms = platform.uptime_ms();
-    while platform.uptime_ms().saturating_sub(start_ms) < longest_ms {
-        if is_done() {
-            return true;
+            let now_ms = self.platform.uptime_ms();
+            if moved == Ok(true) {
+                (moved_ms, quiet_turns) = (now_ms, 0);
+            } else {
+                quiet_turns = quiet_turns.saturating_add(1);
+            }
+            let is_written = self.agent.pending().is_empty();
+            match moved.and_then(|_| Ok(is_written && is_done(self.channel, quiet_turns)?)) {
+                Ok(false) => {}
+                // A device that does not work is not waited for.
+                Ok(true) | Err(_) => return true,
+            }
+            let passed = |since_ms| now_ms.saturating_sub(since_ms);
+            if passed(moved_ms) >= DRAIN_MS || passed(start_ms) >= longest_ms {
+                return false;
+            }
+            if quiet_turns > 0 {
+                self.platform.idle_for(PAUSE_MS);
+            }
         }
-        core::hint::spin_loop();
     }
-    false
+
+    /// Waits until the host has noticed that the channel is closed.
+    fn linger(&self) {
+        let start_ms = self.platform.uptime_ms();
+        while self.platform.uptime_ms().saturating_sub(start_ms) < LINGER_MS {
+            core::hint::spin_loop();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -143,22 +170,25 @@ mod tests {
         let (pump, channel) = (&mut pump, &mut host);
         Farewell { pump, channel, agent: &mut agent, platform: &platform }.suspend();
         assert_eq!(host.taken, [PONG, PONG].concat());
-        assert_eq!(host.calls, ["hush", "hush", "hush", "rest", "resume"]);
+        assert_eq!(host.calls.last_chunk(), Some(&["hush", "rest", "resume"]));
         assert_eq!(agent.board_mut().1, ["settle", "resume"]);
         assert!(platform.uptime_ms() < 20, "{}", platform.uptime_ms());
     }
 
     #[test]
     fn a_host_that_does_not_keep_silent_holds_a_suspend_up_for_a_bounded_time() {
-        let mut buffers: Buffers = Buffers::new();
-        let mut agent = Agent::new(Sleepy::default(), &mut buffers);
-        let mut host = Host { in_flight: true, ..Host::default() };
-        let platform = Clockwork::default();
-        let (pump, channel) = (&mut Pump::new(), &mut host);
-        Farewell { pump, channel, agent: &mut agent, platform: &platform }.suspend();
-        assert_eq!(agent.board_mut().1, ["settle", "resume"]);
-        let duration_ms = platform.uptime_ms();
-        assert!((2 * DRAIN_MS..2 * DRAIN_MS + 20).contains(&duration_ms), "{duration_ms}");
+        let takes_nothing = Host { in_flight: true, ..Host::default() };
+        let sends_for_ever = Host { has_more: true, ..Host::default() };
+        for (mut host, longest_ms) in [(takes_nothing, 2 * DRAIN_MS), (sends_for_ever, HUSH_MS)] {
+            let mut buffers: Buffers = Buffers::new();
+            let mut agent = Agent::new(Sleepy::default(), &mut buffers);
+            let platform = Clockwork::default();
+            let (pump, channel) = (&mut Pump::new(), &mut host);
+            Farewell { pump, channel, agent: &mut agent, platform: &platform }.suspend();
+            assert_eq!(agent.board_mut().1, ["settle", "resume"]);
+            let duration_ms = platform.uptime_ms();
+            assert!((longest_ms..longest_ms + 20).contains(&duration_ms), "{duration_ms}");
+        }
     }
 
     /// Serves `host` until nothing moves, and then drains; returns how long that took.

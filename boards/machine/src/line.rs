@@ -43,8 +43,8 @@ impl Channel for Line {
         // A line has no end to announce.
     }
 
-    fn rest(&mut self) {
-        self.uart.park();
+    fn rest(&mut self) -> Result<bool, ErrorKind> {
+        self.uart.park().map_err(|_| ErrorKind::Other)
     }
 
     fn resume(&mut self) {

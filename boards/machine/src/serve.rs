@@ -43,9 +43,17 @@ pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + Wri
         Ok(true)
     }
 
-    /// Prepares the device for its reset: it loses nothing then that the guest could still have.
-    /// Nothing is read or written until [`resume`](Self::resume).
-    fn rest(&mut self) {}
+    /// Prepares the device for its reset, when nothing is left to be read or written, and returns
+    /// whether it will lose nothing then. That may take several calls, with pauses between them, and
+    /// the host may have sent more meanwhile. Afterwards nothing is read or written until
+    /// [`resume`](Self::resume).
+    ///
+    /// # Errors
+    ///
+    /// The device does not work.
+    fn rest(&mut self) -> Result<bool, ErrorKind> {
+        Ok(true)
+    }
 
     /// Goes on after the device has been reset, or might have been.
     fn resume(&mut self);

@@ -19,9 +19,9 @@ const FIFO_CONTROL: u8 = offset(offsets::FCR);
 pub(super) const MODEM_CONTROL: u8 = offset(offsets::MCR);
 const LINE_STATUS: u8 = offset(offsets::LSR);
 
-/// What is kept from before the start: two full receivers, one from before the FIFOs are set up and
-/// one from after.
-const EARLY_BYTES: usize = 2 * (FIFO_SIZE + 1);
+/// What is kept of what comes before the port is started, or started again after it was parked: a
+/// full receiver from each of the steps of that.
+const EARLY_BYTES: usize = 4 * (FIFO_SIZE + 1);
 /// Looks at the line status, with a pause each, until a transmitter that does not empty is left
 /// alone: at least the 17 ms of 16 characters at 9600 baud, which firmware may have left there.
 const START_POLLS: u32 = 10_000;
@@ -93,15 +93,10 @@ impl<P: Ports> Line<P> {
             taken += 1;
         }
         self.early_start += taken;
+        if !self.has_early_bytes() {
+            (self.early_start, self.early_end) = (0, 0);
+        }
         taken
-    }
-
-    /// Moves the bytes that are kept to the beginning of their place.
-    pub(super) fn make_room(&mut self) {
-        let kept = self.early_start.min(self.early_end)..self.early_end;
-        self.early_end = kept.len();
-        self.early_start = 0;
-        self.early.copy_within(kept, 0);
     }
 
     pub(super) fn keep(&mut self, byte: u8) {
@@ -196,6 +191,9 @@ pub(super) mod tests {
     use std::collections::VecDeque;
     use std::vec::Vec;
 
+    /// Accesses until QEMU looks by itself.
+    const LAG: u32 = 4;
+
     /// A 16550A at COM1, as its data sheet has it.
     #[derive(Debug, Default)]
     pub(in crate::uart) struct Model {
@@ -210,6 +208,10 @@ pub(super) mod tests {
         fifo: Cell<bool>,
         errors: Cell<u8>,
         room_pending: Cell<bool>,
+        /// Whether there was room when QEMU looked last, and for how many accesses it has been
+        /// otherwise since.
+        saw_room: Cell<bool>,
+        unseen: Cell<u32>,
         stalled: Cell<bool>,
         /// What the host sends at each so many accesses from the first on, whatever the mode.
         sends: RefCell<VecDeque<u8>>,
@@ -227,22 +229,34 @@ pub(super) mod tests {
         }
 
         pub(in crate::uart) fn receive(&self, bytes: &[u8]) {
-            let room = if self.fifo.get() { FIFO_SIZE } else { 1 };
             for &byte in bytes {
                 assert!(self.modem_control.get() & 0x10 == 0, "nothing comes in loopback");
-                let mut received = self.received.borrow_mut();
-                if received.len() < room {
-                    received.push_back(byte);
-                } else {
-                    self.errors.set(self.errors.get() | 1 << 1);
-                }
+                self.push(byte);
             }
         }
 
-        /// How many more bytes it would receive.
+        /// How many more bytes QEMU's would receive, whose trigger level is one.
         pub(in crate::uart) fn room(&self) -> usize {
-            let room = if self.fifo.get() { FIFO_SIZE } else { 1 };
-            room - self.received.borrow().len()
+            match (self.received.borrow().len(), self.fifo.get()) {
+                (0, _) | (2..FIFO_SIZE, true) => 1,
+                _ => 0,
+            }
+        }
+
+        /// QEMU looks whether there is room: after it has received something, at a read out of
+        /// loopback, and when it comes around to it.
+        fn look(&self) {
+            self.saw_room.set(self.room() > 0);
+            self.unseen.set(0);
+        }
+
+        fn push(&self, byte: u8) {
+            let mut received = self.received.borrow_mut();
+            if received.len() < if self.fifo.get() { FIFO_SIZE } else { 1 } {
+                received.push_back(byte);
+            } else {
+                self.errors.set(self.errors.get() | 1 << 1);
+            }
         }
 
         /// Switched off and on.
@@ -257,7 +271,7 @@ pub(super) mod tests {
             self.room_pending.set(false);
         }
 
-        /// From the access `first` on the host sends a byte at each so many.
+        /// From the access `first` on the host sends a byte at each so many, when it can.
         pub(in crate::uart) fn send_while_accessed(&self, bytes: &[u8], first: i32, distance: i32) {
             self.sends.borrow_mut().extend(bytes);
             self.accesses.set(-first);
@@ -274,8 +288,17 @@ pub(super) mod tests {
             self.accesses.set(access.wrapping_add(1));
             let is_due =
                 access >= 0 && self.distance.get() > 0 && access % self.distance.get() == 0;
-            if is_due && self.room() > 0 {
-                self.received.borrow_mut().extend(self.sends.borrow_mut().pop_front());
+            if is_due && self.saw_room.get() {
+                self.sends.borrow_mut().pop_front().into_iter().for_each(|byte| self.push(byte));
+                self.look();
+            }
+            if self.saw_room.get() == (self.room() > 0) {
+                self.unseen.set(0);
+            } else {
+                self.unseen.set(self.unseen.get() + 1);
+            }
+            if self.unseen.get() == LAG {
+                self.look();
             }
         }
 
@@ -350,7 +373,13 @@ pub(super) mod tests {
             match port - 0x3f8 {
                 0 if divisor_access => self.divisor.get().to_le_bytes()[0],
                 1 if divisor_access => self.divisor.get().to_le_bytes()[1],
-                0 => self.received.borrow_mut().pop_front().unwrap_or(0),
+                0 => {
+                    let byte = self.received.borrow_mut().pop_front().unwrap_or(0);
+                    if self.modem_control.get() & 0x10 == 0 {
+                        self.look();
+                    }
+                    byte
+                }
                 1 => self.interrupt_enable.get(),
                 2 => {
                     let cause = self.cause();
@@ -379,13 +408,7 @@ pub(super) mod tests {
             match port - 0x3f8 {
                 0 if divisor_access => self.divisor.set(u16::from_le_bytes([value, high])),
                 1 if divisor_access => self.divisor.set(u16::from_le_bytes([low, value])),
-                0 if self.modem_control.get() & 0x10 != 0 => {
-                    if self.room() > 0 {
-                        self.received.borrow_mut().push_back(value);
-                    } else {
-                        self.errors.set(self.errors.get() | 1 << 1);
-                    }
-                }
+                0 if self.modem_control.get() & 0x10 != 0 => self.push(value),
                 0 => {
                     self.room_pending.set(false);
                     self.waiting.borrow_mut().push(value);
@@ -425,15 +448,16 @@ pub(super) mod tests {
     #[test]
     fn early_bytes_are_handed_over_in_pieces() {
         let mut line = Line::new(Model::new(), 0x3f8);
-        for byte in 0..34 {
+        for byte in 0..68 {
             line.keep(byte);
         }
         assert!(!line.had_errors());
-        line.keep(34);
+        line.keep(0);
         assert!(line.had_errors());
         let mut buffer = [0; 20];
         assert_eq!(line.take_early(&mut buffer), 20);
         assert_eq!(buffer[19], 19);
+        let mut buffer = [0; EARLY_BYTES];
         assert_eq!(line.take_early(&mut buffer), EARLY_BYTES - 20);
         assert!(!line.has_early_bytes());
     }

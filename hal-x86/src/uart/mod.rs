@@ -31,6 +31,7 @@ use uart_16550::{BaudRate, Config, Uart16550};
 
 use crate::ports::{Hardware, Ports};
 use line::Line;
+use parking::Parking;
 
 /// Causes that one [`Uart::acknowledge`] clears. There are four, and each may come once more
 /// meanwhile.
@@ -125,6 +126,7 @@ pub struct Uart<P: Ports = Hardware> {
     /// Whether the interrupt for an empty transmitter is on.
     awaits_room: bool,
     received: Received,
+    parking: Parking,
 }
 
 /// How far the board knows of received bytes.
@@ -170,7 +172,7 @@ impl<P: Ports> Uart<P> {
         // The rate divides the frequency, so that the only other error cannot be.
         device.init(CONFIG).map_err(|_| UartError::Absent)?;
         device.backend_mut().started();
-        Ok(Self { device, awaits_room: false, received: Received::Fresh })
+        Ok(Self { device, awaits_room: false, received: Received::Fresh, parking: Parking::No })
     }
 
     /// Clears what keeps the interrupt line up, and tells whether it is down and nothing is left to
@@ -180,6 +182,9 @@ impl<P: Ports> Uart<P> {
     /// room to write, or there was just now: look again, then ask again. Takes one port read where
     /// nothing happened, and at most eight or so.
     pub fn acknowledge(&mut self) -> bool {
+        if self.parking != Parking::No {
+            return true;
+        }
         if self.device.backend().has_early_bytes() && self.tell_of_received() {
             return false;
         }
@@ -236,6 +241,11 @@ impl<P: Ports> Uart<P> {
         self.device.lsr().contains(LSR::TRANSMITTER_EMPTY)
     }
 
+    /// Whether there is anything to be read, of the host's or of the filler of a parked port.
+    fn has_received(&mut self) -> bool {
+        self.device.backend().has_early_bytes() || self.device.ready_to_receive().is_ok()
+    }
+
     /// Turns the interrupt for an empty transmitter on or off.
     fn await_room(&mut self, awaits_room: bool) {
         if self.awaits_room == awaits_room {
@@ -271,7 +281,7 @@ impl<P: Ports> Read for Uart<P> {
 
 impl<P: Ports> ReadReady for Uart<P> {
     fn read_ready(&mut self) -> Result<bool, NotReady> {
-        Ok(self.device.backend().has_early_bytes() || self.device.ready_to_receive().is_ok())
+        Ok(self.parking == Parking::No && self.has_received())
     }
 }
 

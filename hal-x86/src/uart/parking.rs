@@ -1,8 +1,9 @@
 //! A serial port over a reset of the machine, from which the program goes on: a suspend.
 //!
 //! The reset would take what the port has received and nobody has read. QEMU's port receives while
-//! the guest sleeps, and whatever fits into its receiver is lost then; a host's side that finds no
-//! room keeps its bytes. So the receiver is filled with bytes of the port's own, by loopback.
+//! the guest sleeps, and whatever it has room for is lost then; what it has none for, the host's side
+//! keeps. It says that there is no room where the receiver holds exactly as many bytes as the trigger
+//! level, which is one: so it is given one byte of the port's own, by loopback.
 
 use uart_16550::spec::FIFO_SIZE;
 use uart_16550::spec::registers::{IER, LSR, MCR};
@@ -12,25 +13,49 @@ use super::{CONFIG, Received, Uart, UartError};
 use crate::ports::Ports;
 use crate::relax::relax;
 
-/// What the receiver is filled with. Should a host send this very byte while that happens it is
-/// lost; in text there is none.
+/// What the receiver is given. Should a host send this very byte while that happens it is lost; in
+/// text there is none.
 const FILLER: u8 = 0;
-/// Bytes that are taken out, and replaced, until the receiver holds nothing but filler.
-const MAX_ROUNDS: usize = 8 * FIFO_SIZE;
-/// Pauses until QEMU has looked whether there is room for more: at least 1 ms.
-const PATIENCE: u32 = 500;
 /// Looks, with a pause each, until a byte should have gone around: at least 20 ms.
 const LOOP_POLLS: u32 = 10_000;
 
+/// How far a port has been parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parking {
+    No,
+    Begun,
+    Done,
+}
+
 impl<P: Ports> Uart<P> {
-    /// Makes the host keep what it sends from now on. Nothing is read or written until
-    /// [`restart`](Self::restart); what was received until here can be read then.
+    /// Makes the host keep what it sends from now on, in two steps, between which the processor is
+    /// to sleep for a millisecond by its timer. Returns whether the host does: nothing is to be read
+    /// or written then until [`restart`](Self::restart). Where it does not, this is to be called
+    /// again when all that can be read has been read and all that was written has left.
     ///
-    /// A port that still has something to send is left as it is.
-    pub fn park(&mut self) {
-        if self.is_drained() {
-            self.device.backend_mut().fill();
+    /// What a host sends in the very microsecond of the second step may be lost.
+    ///
+    /// # Errors
+    ///
+    /// [`UartError::Absent`].
+    pub fn park(&mut self) -> Result<bool, UartError> {
+        match self.parking {
+            Parking::No => {
+                if !self.has_received() && self.is_drained() {
+                    self.device.backend_mut().fill();
+                    self.parking = Parking::Begun;
+                }
+            }
+            Parking::Begun => {
+                if self.device.backend_mut().fill_alone() {
+                    self.parking = Parking::Done;
+                } else {
+                    self.restart()?;
+                }
+            }
+            Parking::Done => {}
         }
+        Ok(self.parking == Parking::Done)
     }
 
     /// Opens the port again, as [`with_ports`](Self::with_ports) has, after it was
@@ -50,38 +75,32 @@ impl<P: Ports> Uart<P> {
         self.device.backend_mut().started();
         self.awaits_room = false;
         self.received = Received::Fresh;
+        self.parking = Parking::No;
         Ok(())
     }
 }
 
 impl<P: Ports> Line<P> {
-    /// Fills the receiver, and keeps what was in it, or comes meanwhile: what is read is replaced
-    /// until a whole receiver of filler has been.
+    /// Fills the receiver up to its trigger level.
+    ///
+    /// QEMU remembers that there was room until it looks again, and sends what comes then even where
+    /// there is none; and with that there is room again. It looks before it serves a timer, so the
+    /// next interrupt of one tells that it has.
     fn fill(&mut self) {
-        self.make_room();
         self.write_register(INTERRUPT_ENABLE, IER::empty().bits());
         self.loop_back(true);
-        // QEMU remembers that there was room until it looks again, and sends what comes then even
-        // where there is none. A read makes it look; at the trigger level there is no room.
         self.send_filler();
-        self.nudge();
-        self.loop_back(true);
-        for _ in 0..PATIENCE {
-            relax();
-        }
-        for _ in 0..FIFO_SIZE {
+    }
+
+    /// Fills the receiver again if it still holds filler and nothing else; returns whether it does.
+    fn fill_alone(&mut self) -> bool {
+        let is_filler = self.take();
+        let is_alone = is_filler && !self.status().contains(LSR::DATA_READY);
+        if is_alone {
+            // That was the only one. In loopback a read does not make QEMU look.
             self.send_filler();
         }
-        let mut replaced = 0;
-        for _ in 0..MAX_ROUNDS {
-            if replaced == FIFO_SIZE || !self.status().contains(LSR::DATA_READY) {
-                return;
-            }
-            let was_filler = self.take();
-            // Without room for it: one of the host's has come in between.
-            let has_come = self.send_filler().contains(LSR::OVERRUN_ERROR);
-            replaced = if was_filler && !has_come { replaced + 1 } else { 0 };
-        }
+        is_alone
     }
 
     /// Makes QEMU look whether there is room, as it does at the read of a byte out of loopback, but
@@ -113,16 +132,13 @@ impl<P: Ports> Line<P> {
         byte == FILLER
     }
 
-    /// Sends one byte around; what the port says of that.
-    fn send_filler(&mut self) -> LSR {
+    /// Sends one byte around.
+    fn send_filler(&mut self) {
         self.write_register(DATA, FILLER);
-        let mut status = self.status();
         let mut polls = 0..LOOP_POLLS;
-        while !status.contains(LSR::TRANSMITTER_EMPTY) && polls.next().is_some() {
+        while !self.status().contains(LSR::TRANSMITTER_EMPTY) && polls.next().is_some() {
             relax();
-            status |= self.status();
         }
-        status
     }
 
     /// Empties the receiver.
@@ -155,6 +171,13 @@ mod tests {
         bytes
     }
 
+    /// Until QEMU has looked.
+    fn wait(model: &Model) {
+        for _ in 0..10 {
+            model.read_u8(0x3f8 + 7);
+        }
+    }
+
     #[test]
     fn a_parked_port_takes_nothing_and_loses_nothing() {
         for fifo in [true, false] {
@@ -165,7 +188,13 @@ mod tests {
                     model.set_fifo(false);
                 }
                 model.receive(b"a");
-                uart.park();
+                assert_eq!(uart.park(), Ok(false), "there is something to read");
+                assert_eq!(read_all(&mut uart), b"a");
+                assert_eq!(uart.park(), Ok(false), "the first step");
+                assert_eq!((uart.read_ready(), uart.acknowledge()), (Ok(false), true));
+                assert_eq!(uart.park(), Ok(true));
+                assert_eq!((uart.read_ready(), uart.acknowledge()), (Ok(false), true));
+                assert_eq!(uart.park(), Ok(true));
                 assert_eq!(model.room(), 0, "the host keeps what it has");
                 assert!(!model.line_is_up());
                 if slept {
@@ -174,7 +203,7 @@ mod tests {
                 }
                 uart.restart().unwrap();
                 model.receive(b"c");
-                let expected: &[u8] = if slept { b"abc" } else { b"ac" };
+                let expected: &[u8] = if slept { b"bc" } else { b"c" };
                 assert_eq!(read_all(&mut uart), expected, "{fifo} {slept}");
                 assert_eq!(model.interrupt_enable(), 1);
                 assert_eq!(uart.write_ready(), Ok(true));
@@ -187,20 +216,24 @@ mod tests {
 
     #[test]
     fn what_comes_while_it_is_parked_is_kept() {
-        // QEMU's receives in loopback, too: at any access, as long as there is room.
-        for first in 0..60 {
-            for distance in [1, 2, 7] {
+        // QEMU's receives in loopback, too: at any access, and where there was room a moment ago.
+        for first in 0..100 {
+            for distance in [1, 2, 7, 60] {
                 let model = Model::new();
                 let mut uart = Uart::with_ports(&model, ComPort::Com1).unwrap();
-                model.receive(b"<");
                 model.send_while_accessed(b"0123456789", first, distance);
-                uart.park();
+                let mut read = Vec::new();
+                while !uart.park().unwrap() {
+                    wait(&model);
+                    read.extend(read_all(&mut uart));
+                }
                 assert_eq!(model.room(), 0, "{first} {distance}");
                 let unsent = model.unsent();
                 model.reset();
                 uart.restart().unwrap();
                 model.receive(&unsent);
-                assert_eq!(read_all(&mut uart), b"<0123456789", "{first} {distance}");
+                read.extend(read_all(&mut uart));
+                assert_eq!(read, b"0123456789", "{first} {distance}");
                 assert!(!uart.had_errors());
             }
         }
@@ -211,9 +244,11 @@ mod tests {
         let model = Model::new();
         let mut uart = Uart::with_ports(&model, ComPort::Com1).unwrap();
         uart.write(b"reply").unwrap();
-        uart.park();
+        assert_eq!(uart.park(), Ok(false));
         assert_eq!(model.modem_control() & 0x10, 0);
         model.transmit();
         assert_eq!(model.sent(), b"reply");
+        assert_eq!(uart.park(), Ok(false));
+        assert_eq!(uart.park(), Ok(true));
     }
 }

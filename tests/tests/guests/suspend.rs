@@ -21,6 +21,7 @@ pub(crate) const CASES: &[Case] = &[
     }),
     Case::new("suspend-request-while-asleep", request_while_asleep).only_where(can_suspend),
     Case::new("suspend-half-a-request", half_a_request).only_where(can_suspend),
+    Case::new("suspend-more-requests", more_requests).only_where(can_suspend),
     Case::new("suspend-woken-at-once", woken_at_once).only_where(can_suspend),
     Case::new("suspend-reset-while-asleep", reset_while_asleep).only_where(can_suspend),
     Case::new("suspend-then-powerdown", powerdown_afterwards).only_where(can_suspend),
@@ -138,6 +139,40 @@ fn half_a_request(guest: &mut Guest) -> Result<()> {
     client.expect("ents\":{\"id\":77}}", r#"{"return": 77}"#)
 }
 
+fn expect_sync(client: &mut Client, id: u32) -> Result<()> {
+    let line = client.line(ANSWER)?;
+    let expected = format!("{{\"return\": {id}}}\n");
+    ensure!(line == expected.as_bytes(), "got `{}`, not {expected}", line.escape_ascii());
+    Ok(())
+}
+
+/// In one write with the request to sleep, or a moment after it: whether they are answered before the
+/// sleep or after it, none is lost.
+fn more_requests(guest: &mut Guest) -> Result<()> {
+    let mut client = guest.connect_when_up()?;
+    let request = |id| format!("{{\"execute\":\"guest-sync\",\"arguments\":{{\"id\":{id}}}}}\n");
+    for (count, later) in [(1, 0), (2, 0), (20, 0), (500, 0), (1, 1), (3, 2), (1, 5), (20, 10)] {
+        let requests: String = (0..count).map(request).collect();
+        if later == 0 {
+            client.send(format!("{SUSPEND}{requests}"))?;
+        } else {
+            client.send(SUSPEND)?;
+            thread::sleep(Duration::from_millis(later));
+            client.send(requests)?;
+        }
+        // Replies that the host does not take would be lost with what else is in the line.
+        thread::scope(|scope| {
+            let replies =
+                scope.spawn(|| (0..count).try_for_each(|id| expect_sync(&mut client, id)));
+            guest.qmp().event("SUSPEND", ANSWER)?;
+            wake(guest)?;
+            let replies = replies.join().unwrap_or_else(|_| bail!("the reader has panicked"));
+            replies.with_context(|| format!("{count} requests, {later} ms later"))
+        })?;
+    }
+    Ok(())
+}
+
 /// Nobody waits until the guest sleeps; a wake-up that comes before is none.
 fn woken_at_once(guest: &mut Guest) -> Result<()> {
     let mut client = guest.connect_when_up()?;
@@ -202,11 +237,11 @@ fn rtc_seconds(guest: &mut Guest) -> Result<i64> {
         .unwrap_or_default())
 }
 
-/// The time goes on while the guest sleeps: it is the CMOS clock's afterwards.
+/// The time goes on while the guest sleeps, and never goes back.
 fn time(guest: &mut Guest) -> Result<()> {
     const ASLEEP: Duration = Duration::from_secs(3);
     let mut client = guest.connect_when_up()?;
-    for asleep in [ASLEEP, Duration::ZERO] {
+    for asleep in [ASLEEP].into_iter().chain([Duration::ZERO; 10]) {
         let before = guest_time(&mut client)?;
         fall_asleep(guest, &mut client)?;
         thread::sleep(asleep);
@@ -221,6 +256,7 @@ fn time(guest: &mut Guest) -> Result<()> {
             "{after} is not the CMOS clock's {earliest} to {latest}"
         );
         let passed = after - before;
+        ensure!(passed > 0, "it went back by {} ns", -passed);
         let least = i64::try_from(asleep.as_nanos())? - tolerance;
         ensure!(passed > least, "only {passed} ns passed while it slept for {asleep:?}");
     }
