@@ -1,4 +1,6 @@
 //! `guest-get-devices`.
+//!
+//! `GuestDeviceInfo`, with one kind of `id`, `GuestDeviceIdPCI` (qga/qapi-schema.json, since 5.2).
 
 use super::{Call, Command, Needs, call::present};
 use crate::{

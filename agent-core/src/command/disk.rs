@@ -1,4 +1,7 @@
 //! `guest-get-disks` and `guest-get-diskstats`.
+//!
+//! `GuestDiskInfo` (qga/qapi-schema.json, since 5.2; its `smart`, since 7.1, is not told) and
+//! `GuestDiskStatsInfo` with `GuestDiskStats` (since 7.1).
 
 use super::{Call, Command, Needs, call::present, filesystem::write_disk};
 use crate::{

@@ -1,4 +1,6 @@
 //! `guest-suspend-disk`, `guest-suspend-ram` and `guest-suspend-hybrid`.
+//!
+//! All three are in qga/qapi-schema.json since 1.1, with `success-response` false.
 
 use super::{Call, Command, Needs, Response, call::present};
 use crate::{
