@@ -33,6 +33,14 @@ impl Image {
         }
     }
 
+    /// MiB of memory that a machine has to have for it.
+    pub fn least_memory_mib(self) -> u32 {
+        match self {
+            Self::Appliance => 4,
+            Self::Pc | Self::Uart => 2,
+        }
+    }
+
     /// The image of the board called `name`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|image| image.name() == name)
@@ -58,8 +66,10 @@ impl Image {
 ///
 /// It does not build; cargo has then said why.
 pub fn demonstration() -> Result<PathBuf> {
+    let target = env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
+    let target = format!("{target}/demonstration");
     let package = ["--release", "--package", Image::Appliance.name()];
-    let way = ["--features", "defmt,demonstration", "--target-dir", "target/demonstration"];
+    let way = ["--features", "defmt,demonstration", "--target-dir", &target];
     once("demonstration", || build_binary(&[&package[..], &way].concat()))
 }
 

@@ -84,8 +84,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `target/images`, for a binary in `target/release`, or in the demonstration's own folder in
-/// `target`.
+/// `images` in the target folder, for a binary in its `release`, or in the demonstration's own
+/// folder there.
 fn images(board: Board, built: &Path) -> Result<PathBuf> {
     let depth = if matches!(board, Board::Demonstration) { 3 } else { 2 };
     Ok(built.ancestors().nth(depth).context("no target directory")?.join("images"))
