@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use lexopt::{Arg, Parser, ValueExt as _};
+use anyhow::Result;
+use lexopt::{Arg, Parser};
 use tests::conformance::{Comparison, Subject, queries, read_corpus, recorded};
 use tests::image::{Image, linux};
 use tests::machine::{Channel, Machine};
 use tests::qemu::Launch;
 
-use crate::{choice, install, unexpected};
+use crate::{choice, install, number, unexpected};
 
 /// Which of ours is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,10 +44,10 @@ impl Options {
                 Arg::Long("agent") => options.agent = choice(&mut parser, "agent", &agents)?,
                 Arg::Long("corpus") => options.corpus = parser.value()?.into(),
                 Arg::Long("random") => {
-                    options.random = parser.value()?.parse().context("--random takes a number")?;
+                    options.random = number(&mut parser, "random", "a number")?;
                 }
                 Arg::Long("seed") => {
-                    options.seed = parser.value()?.parse().context("--seed takes a number")?;
+                    options.seed = number(&mut parser, "seed", "a number")?;
                 }
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(unexpected(other)),

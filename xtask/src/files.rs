@@ -1,10 +1,10 @@
 //! The appliance's part of `cargo xtask run`: files go in and out, and the disk is backed up.
 
 use anyhow::{Context as _, Result, ensure};
-use tests::client::Client;
+use serde_json::{Value, json};
 use tests::disk::{Disk, Format};
 
-use crate::run::show;
+use crate::stage::Stage;
 
 /// A file that is on the disk when the guest starts.
 const MESSAGE: (&str, &[u8]) = ("message of the day.txt", b"Hello World!\n");
@@ -29,58 +29,44 @@ pub(crate) fn make_disk() -> Result<Disk> {
     Ok(disk)
 }
 
-/// A file in, a file out, what there is, and a backup.
-pub(crate) fn play(client: &mut Client, disk: &Disk) -> Result<()> {
+/// A file in, a file out, and a backup.
+pub(crate) fn play(stage: &mut Stage, disk: &Disk) -> Result<()> {
     println!("\na file goes in");
-    let handle = open(client, SETTINGS.0, "w")?;
-    ask(
-        client,
-        &format!(
-            r#"{{"execute":"guest-file-write", "arguments":{{"handle":{handle}, "buf-b64":"{}"}}}}"#,
-            SETTINGS.1
-        ),
-    )?;
-    of_file(client, "guest-file-close", &handle)?;
+    let handle = open(stage, SETTINGS.0, "w")?;
+    stage.ask_with("guest-file-write", &json!({"handle": handle, "buf-b64": SETTINGS.1}))?;
+    for command in ["guest-file-flush", "guest-file-close"] {
+        stage.ask_with(command, &json!({"handle": handle}))?;
+    }
     let found = disk.get(SETTINGS.0)?;
     println!("\nthe host finds it on the disk: `{}`", found.trim_ascii_end().escape_ascii());
     ensure!(found == SETTINGS.2, "that is not what was written");
 
-    println!("\na file comes out");
-    let handle = open(client, MESSAGE.0, "r")?;
-    of_file(client, "guest-file-read", &handle)?;
-    of_file(client, "guest-file-close", &handle)?;
+    println!("\na file comes out, and its end once more");
+    let handle = open(stage, MESSAGE.0, "r")?;
+    let one = json!({"handle": handle});
+    stage.ask_with("guest-file-read", &one)?;
+    let seek = json!({"handle": handle, "offset": -7, "whence": "end"});
+    stage.ask_with("guest-file-seek", &seek)?;
+    stage.ask_with("guest-file-read", &one)?;
+    stage.ask_with("guest-file-close", &one)?;
 
-    println!("\nwhat there is, and a backup");
-    for command in ["guest-get-fsinfo", "guest-fstrim", "guest-fsfreeze-freeze"] {
-        ask(client, &format!(r#"{{"execute":"{command}"}}"#))?;
-    }
+    println!("\na backup: of all file systems, then of those that are listed");
+    stage.ask_for("guest-fstrim")?;
+    stage.ask_for("guest-fsfreeze-freeze")?;
     let copy = disk.copy()?;
-    ask(client, r#"{"execute":"guest-fsfreeze-status"}"#)?;
-    ask(client, r#"{"execute":"guest-file-open", "arguments":{"path":"new", "mode":"w"}}"#)?;
-    ask(client, r#"{"execute":"guest-fsfreeze-thaw"}"#)?;
+    stage.ask_for("guest-fsfreeze-status")?;
+    stage.ask_with("guest-file-open", &json!({"path": "new", "mode": "w"}))?;
+    stage.ask_for("guest-fsfreeze-thaw")?;
     copy.expect_clean()?;
     println!("\nfsck.fat finds nothing in the copy of the disk that was made meanwhile");
+    stage.ask_with("guest-fsfreeze-freeze-list", &json!({"mountpoints": ["/"]}))?;
+    stage.ask_for("guest-fsfreeze-thaw")?;
     Ok(())
 }
 
-/// Opens a file, and gives its handle as text.
-fn open(client: &mut Client, path: &str, mode: &str) -> Result<String> {
-    let reply = ask(
-        client,
-        &format!(
-            r#"{{"execute":"guest-file-open", "arguments":{{"path":"{path}", "mode":"{mode}"}}}}"#
-        ),
-    )?;
-    let handle = reply.strip_prefix("{\"return\": ").and_then(|rest| rest.strip_suffix("}\n"));
-    Ok(handle.context("the file cannot be opened")?.to_owned())
-}
-
-fn of_file(client: &mut Client, command: &str, handle: &str) -> Result<String> {
-    ask(client, &format!(r#"{{"execute":"{command}", "arguments":{{"handle":{handle}}}}}"#))
-}
-
-fn ask(client: &mut Client, request: &str) -> Result<String> {
-    let (reply, took) = client.ask_timed(request)?;
-    show(request.split('"').nth(3).unwrap_or_default(), took, request, &reply);
-    Ok(reply)
+/// Opens a file, and gives its handle.
+fn open(stage: &mut Stage, path: &str, mode: &str) -> Result<i64> {
+    let reply = stage.ask_with("guest-file-open", &json!({"path": path, "mode": mode}))?;
+    let reply: Value = serde_json::from_str(&reply)?;
+    reply["return"].as_i64().context("the file cannot be opened")
 }

@@ -10,7 +10,10 @@ use lexopt::{Arg, Parser, ValueExt as _};
 use tests::conformance::{read_corpus, recorded};
 use tests::image::workspace;
 
-use crate::unexpected;
+use crate::{number, unexpected};
+
+/// The files in `fuzz/fuzz_targets`.
+const TARGETS: [&str; 3] = ["lexer", "request", "agent"];
 
 /// What was asked for.
 pub(crate) struct Options {
@@ -27,19 +30,29 @@ impl Options {
             match argument {
                 Arg::Value(value) if target.is_none() => target = Some(value.string()?),
                 Arg::Long("seconds") => {
-                    seconds = parser.value()?.parse().context("--seconds takes a number")?;
+                    seconds = number(&mut parser, "seconds", "a number")?;
                 }
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(unexpected(other)),
             }
         }
-        let target = target.context("which target? They are the files in fuzz/fuzz_targets")?;
+        let targets = TARGETS.join(", ");
+        let target = target.with_context(|| format!("which fuzz target? {targets}"))?;
+        ensure!(
+            TARGETS.contains(&target.as_str()),
+            "there is no fuzz target `{target}`: {targets}"
+        );
         Ok(Some(Self { target, seconds }))
     }
 }
 
 /// Installs cargo-fuzz where it is missing and runs the target.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let has_nightly = cargo().args(["+nightly", "--version"]).output()?.status.success();
+    ensure!(
+        has_nightly,
+        "fuzzing takes a nightly toolchain; type: rustup toolchain install nightly --profile minimal"
+    );
     let has_fuzz = cargo().args(["fuzz", "--version"]).output()?.status.success();
     if !has_fuzz {
         println!("cargo-fuzz is missing: installing it");

@@ -3,68 +3,55 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
-use tests::client::{ANSWER, Client};
+use anyhow::Result;
+use serde_json::json;
+use tests::client::ANSWER;
 use tests::qemu::Guest;
 
-use crate::run::{show, time};
+use crate::stage::{Stage, time};
 
-/// Shown by themselves, where they belong.
-const ELSEWHERE: [&str; 2] = ["guest-get-time", "guest-get-fsinfo"];
+/// Shown by itself, where it belongs.
+const ELSEWHERE: &str = "guest-get-time";
 
 /// Processors of the machine.
 pub(crate) const PROCESSORS: u32 = 2;
 
 /// Asks all that the guest offers to tell, and has it do what can be seen from outside.
-pub(crate) fn play(client: &mut Client, guest: &mut Guest) -> Result<()> {
-    let info: Value = serde_json::from_str(&client.ask(r#"{"execute":"guest-info"}"#)?)?;
-    let offered = info["return"]["supported_commands"].as_array().context("a list")?;
-    let offered: Vec<&str> =
-        offered.iter().rev().filter_map(|command| command["name"].as_str()).collect();
+pub(crate) fn play(stage: &mut Stage, guest: &mut Guest) -> Result<()> {
+    let offered = stage.offered()?;
+    let offers = |command: &str| offered.iter().any(|name| name == command);
     println!("\nthe machine, as the guest tells it");
     for command in &offered {
-        if command.starts_with("guest-get-") && !ELSEWHERE.contains(command) {
-            ask(client, &format!("{{\"execute\":\"{command}\"}}"))?;
+        if command.starts_with("guest-get-") && command != ELSEWHERE {
+            stage.ask_for(command)?;
         }
     }
-    if offered.contains(&"guest-set-vcpus") {
+    if offers("guest-set-vcpus") {
         for online in [false, true] {
             let vcpus = json!([{"logical-id": 1, "online": online}]);
-            let arguments = json!({"vcpus": vcpus});
-            ask(
-                client,
-                &json!({"execute": "guest-set-vcpus", "arguments": arguments}).to_string(),
-            )?;
+            stage.ask_with("guest-set-vcpus", &json!({"vcpus": vcpus}))?;
         }
     }
-    if offered.contains(&"guest-suspend-ram") {
-        sleep(client, guest)?;
+    if offers("guest-set-memory-blocks") {
+        let blocks = json!([{"phys-index": 0, "online": true}, {"phys-index": 0, "online": false}]);
+        stage.ask_with("guest-set-memory-blocks", &json!({"mem-blks": blocks}))?;
     }
-    Ok(())
-}
-
-fn ask(client: &mut Client, request: &str) -> Result<()> {
-    let (reply, took) = client.ask_timed(request)?;
-    show(
-        request.split('"').find(|word| word.starts_with("guest-")).unwrap_or_default(),
-        took,
-        request,
-        &reply,
-    );
+    if offers("guest-suspend-ram") {
+        sleep(stage, guest)?;
+    }
     Ok(())
 }
 
 /// Suspends the guest and wakes it up.
-fn sleep(client: &mut Client, guest: &mut Guest) -> Result<()> {
+fn sleep(stage: &mut Stage, guest: &mut Guest) -> Result<()> {
     let request = "{\"execute\":\"guest-suspend-ram\"}";
-    client.send(format!("{request}\n"))?;
+    stage.client.send(format!("{request}\n"))?;
     let started = Instant::now();
     guest.qmp().event("SUSPEND", ANSWER)?;
-    show("guest-suspend-ram", started.elapsed(), request, "(no reply, as qemu-ga)\n");
+    stage.show(started.elapsed(), request, "(no reply, as qemu-ga)\n");
     let started = Instant::now();
     guest.qmp().execute("system_wakeup", &json!({}))?;
-    client.sync_delimited(ANSWER)?;
+    stage.client.sync_delimited(ANSWER)?;
     println!(
         "\nQEMU has suspended the guest; {} from system_wakeup to a reply",
         time(started.elapsed())

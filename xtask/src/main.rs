@@ -13,11 +13,13 @@ mod machine;
 mod network;
 mod run;
 mod soak;
+mod stage;
 mod test;
 
+use core::str::FromStr;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use lexopt::{Arg, Parser};
 
 const HELP: &str = "\
@@ -60,6 +62,9 @@ cargo xtask COMMAND [OPTIONS]
   --help       this text, after any command
 ";
 
+/// Ends an error about a word that nothing takes.
+const HINT: &str = "see `cargo xtask --help`";
+
 fn main() -> ExitCode {
     match dispatch(Parser::from_env()) {
         Ok(code) => code,
@@ -90,10 +95,7 @@ fn dispatch(mut parser: Parser) -> Result<ExitCode> {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
-        other => {
-            eprintln!("error: there is no command `{other}`\n\n{HELP}");
-            Ok(ExitCode::FAILURE)
-        }
+        other => bail!("there is no command `{other}`; {HINT}"),
     }
 }
 
@@ -108,7 +110,7 @@ fn carry_out<T>(options: Option<T>, run: impl FnOnce(&T) -> Result<ExitCode>) ->
 
 /// The error for an argument that the command does not take.
 fn unexpected(argument: Arg<'_>) -> anyhow::Error {
-    anyhow::Error::from(argument.unexpected()).context("see `cargo xtask --help`")
+    anyhow!("{}; {HINT}", argument.unexpected())
 }
 
 /// The value of an option, which must be one of a few words.
@@ -120,4 +122,11 @@ fn choice<T: Copy>(parser: &mut Parser, option: &str, choices: &[(&str, T)]) -> 
             format!("--{option} takes {}, not `{}`", words.join(" or "), value.to_string_lossy())
         },
     )
+}
+
+/// The value of an option, which must be a number: `what`, such as `a number`.
+fn number<T: FromStr>(parser: &mut Parser, option: &str, what: &str) -> Result<T> {
+    let value = parser.value()?;
+    let value = value.to_string_lossy();
+    value.parse().map_err(|_| anyhow!("--{option} takes {what}, not `{value}`"))
 }

@@ -9,20 +9,17 @@ use tests::client::Client;
 use tests::network::{Card, page};
 use tests::qemu::Guest;
 
-use crate::run::{show, time};
+use crate::stage::{Stage, time};
 
 /// How long DHCP may take.
 const LEASE: Duration = Duration::from_secs(5);
 
 /// Asks for addresses and routes, and gets the page as a browser does.
-pub(crate) fn play(client: &mut Client, guest: &mut Guest, card: &Card) -> Result<()> {
+pub(crate) fn play(stage: &mut Stage, guest: &mut Guest, card: &Card) -> Result<()> {
     println!("\nthe network: QEMU's own, with a DHCP server and a router");
-    await_lease(client)?;
-    for command in ["guest-network-get-interfaces", "guest-network-get-route"] {
-        let request = format!("{{\"execute\":\"{command}\"}}");
-        let (reply, took) = client.ask_timed(&request)?;
-        show(command, took, &request, &reply);
-    }
+    await_lease(&mut stage.client)?;
+    stage.ask_for("guest-network-get-interfaces")?;
+    stage.ask_for("guest-network-get-route")?;
     let url = url(guest, card)?;
     let started = Instant::now();
     let text = page(card.page_port(guest)?)?;

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use lexopt::{Arg, Parser, ValueExt as _};
+use lexopt::{Arg, Parser};
 use signal_hook::consts::SIGINT;
-use tests::client::{ANSWER, Client};
+use tests::client::ANSWER;
 use tests::disk::{Disk, Drive};
 use tests::elf::{Elf, Kind};
 use tests::image::Image;
@@ -21,7 +21,8 @@ use tests::qemu::{Guest, Launch};
 use tests::readme;
 
 use crate::machine::{self, PROCESSORS};
-use crate::{choice, files, install, network, unexpected};
+use crate::stage::{Stage, show, time};
+use crate::{choice, files, install, network, number, unexpected};
 
 /// What was asked for.
 pub(crate) struct Options {
@@ -55,7 +56,7 @@ impl Options {
                 }
                 Arg::Long("channel") => options.uart = choice(&mut parser, "channel", &channels)?,
                 Arg::Long("memory") => {
-                    options.memory_mib = parser.value()?.parse().context("--memory takes MiB")?;
+                    options.memory_mib = number(&mut parser, "memory", "a number of MiB")?;
                 }
                 Arg::Long("stay") => options.stay = true,
                 Arg::Long("log") => options.log = true,
@@ -63,9 +64,19 @@ impl Options {
                 other => return Err(unexpected(other)),
             }
         }
+        let least = options.board.least_memory_mib();
+        ensure!(
+            options.memory_mib >= least,
+            "--memory {} is not enough: {} takes at least {least} MiB",
+            options.memory_mib,
+            options.board.name()
+        );
         Ok(Some(options))
     }
 }
+
+/// Played on connections of their own.
+const LATER: [&str; 2] = ["guest-sync-delimited", "guest-shutdown"];
 
 /// Builds, boots, plays and ends.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -122,15 +133,16 @@ fn play(
     client.wait_until_up()?;
     println!("boot     {} from launching QEMU to the first reply", time(guest.started().elapsed()));
 
-    transcript(&mut client)?;
-    machine::play(&mut client, guest)?;
+    let mut stage = Stage::new(client);
+    transcript(&mut stage)?;
+    machine::play(&mut stage, guest)?;
     if let Some(disk) = disk {
-        files::play(&mut client, disk)?;
+        files::play(&mut stage, disk)?;
     }
     if let Some(card) = card {
-        network::play(&mut client, guest, card)?;
+        network::play(&mut stage, guest, card)?;
     }
-    drop(client);
+    stage.end(&LATER)?;
     println!("\nas Proxmox: a connection for each command, sync and command in one write");
     for command in ["guest-ping", "guest-info"] {
         let mut client = guest.connect()?;
@@ -144,8 +156,8 @@ fn play(
     shut_down(guest)
 }
 
-/// Every command with its time, on one connection as libvirt keeps it.
-fn transcript(client: &mut Client) -> Result<()> {
+/// What every board has, on one connection as libvirt keeps it.
+fn transcript(stage: &mut Stage) -> Result<()> {
     const PINGS: usize = 500;
     println!("\nas libvirt: one connection");
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
@@ -159,13 +171,12 @@ fn transcript(client: &mut Client) -> Result<()> {
         "{\"execute\":\"guest-set-time\"}",
         "{\"execute\":\"guest-no-such-command\"}",
     ] {
-        let (reply, took) = client.ask_timed(request)?;
-        show(request.split('"').nth(3).unwrap_or_default(), took, request, &reply);
+        stage.ask(request)?;
     }
 
     let mut times = Vec::with_capacity(PINGS);
     for _ in 0..PINGS {
-        times.push(client.ask_timed("{\"execute\":\"guest-ping\"}")?.1);
+        times.push(stage.client.ask_timed("{\"execute\":\"guest-ping\"}")?.1);
     }
     times.sort_unstable();
     let median = times.get(PINGS / 2).copied().unwrap_or_default();
@@ -190,14 +201,13 @@ fn stay(guest: &mut Guest, card: Option<&Card>, options: &Options) -> Result<()>
     let socket = guest.agent_socket();
     let directory = socket.parent().context("no directory")?;
     println!("\nthe guest stays up; its socket is {}", socket.display());
-    println!(
-        "\n  echo '{{\"execute\":\"guest-info\"}}' | socat -t1 - UNIX-CONNECT:{}",
-        socket.display()
-    );
-    println!(
-        "  echo '{{\"execute\":\"guest-shutdown\"}}' | socat -t1 - UNIX-CONNECT:{}",
-        socket.display()
-    );
+    println!();
+    for command in ["guest-info", "guest-shutdown"] {
+        println!(
+            "  echo '{{\"execute\":\"{command}\"}}' | socat -t1 - UNIX-CONNECT:{},shut-none",
+            socket.display()
+        );
+    }
     if let Some(card) = card {
         println!("\nits page:\n\n  curl {}", network::url(guest, card)?);
     }
@@ -223,19 +233,4 @@ fn stay(guest: &mut Guest, card: Option<&Card>, options: &Options) -> Result<()>
         thread::sleep(Duration::from_millis(50));
     }
     Ok(())
-}
-
-pub(crate) fn show(name: &str, took: Duration, request: &str, reply: &str) {
-    println!("\n{name}: {}", time(took));
-    println!("  > {request}");
-    print!("  < {reply}");
-}
-
-/// A time with as many digits as are worth reading.
-pub(crate) fn time(time: Duration) -> String {
-    if time < Duration::from_millis(10) {
-        format!("{} us", time.as_micros())
-    } else {
-        format!("{} ms", time.as_millis())
-    }
 }

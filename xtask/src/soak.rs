@@ -3,11 +3,11 @@
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use lexopt::{Arg, Parser, ValueExt as _};
+use anyhow::Result;
+use lexopt::{Arg, Parser};
 use tests::power_cuts;
 
-use crate::{install, unexpected};
+use crate::{install, number, unexpected};
 
 /// What was asked for.
 pub(crate) struct Options {
@@ -22,10 +22,10 @@ impl Options {
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("rounds") => {
-                    options.rounds = parser.value()?.parse().context("--rounds takes a number")?;
+                    options.rounds = number(&mut parser, "rounds", "a number")?;
                 }
                 Arg::Long("seed") => {
-                    options.seed = parser.value()?.parse().context("--seed takes a number")?;
+                    options.seed = number(&mut parser, "seed", "a number")?;
                 }
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(unexpected(other)),
