@@ -1,10 +1,11 @@
-//! The README's QEMU line works as pasted.
+//! The README's lines work as pasted: the one that starts QEMU, and the one that asks the agent.
 
 #![allow(clippy::missing_errors_doc, reason = "an error is a failed test")]
 
 use core::time::Duration;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -60,11 +61,35 @@ fn qemu_line_works_as_pasted() -> Result<()> {
         client.wait_until_up()?;
         client.sync_as_libvirt(ANSWER)?;
         client.expect(r#"{"execute":"guest-ping"}"#, r#"{"return": {}}"#)?;
+        // QEMU serves one client at a time.
+        drop(client);
+        agent_line_is_answered(dir.path())?;
+        let mut client = Client::connect(&dir.path().join(socket), transcript.clone(), deadline)?;
         client.send("{\"execute\":\"guest-shutdown\"}\n")
     };
     played().with_context(|| format!("{line}\n{transcript}"))?;
     let status =
         deadline.or_within(ANSWER).await_some("QEMU's exit", || Ok(shell.0.try_wait()?))?;
     ensure!(status.success(), "QEMU ended with {status}");
+    Ok(())
+}
+
+/// Pastes the line that asks the agent a few times, where its program is there: a reply that comes
+/// only sometimes is no answer.
+fn agent_line_is_answered(directory: &Path) -> Result<()> {
+    const TIMES: usize = 5;
+    let line = readme::block("agent-line")?;
+    if Command::new("socat").arg("-V").output().is_err() {
+        eprintln!("socat is missing: not run: {line}");
+        return Ok(());
+    }
+    for _ in 0..TIMES {
+        let output = Command::new("sh").args(["-c", &line]).current_dir(directory).output()?;
+        let reply = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            reply.starts_with("{\"return\": {\"version\": ") && reply.ends_with("}\n"),
+            "{line} answered `{reply}`"
+        );
+    }
     Ok(())
 }

@@ -21,6 +21,11 @@ pub(crate) fn qemu_ga() -> Result<()> {
     packages(&["qemu-ga"], &["qemu-guest-agent"])
 }
 
+/// Makes sure that the program is there by which the README asks an agent.
+pub(crate) fn socat() -> Result<()> {
+    packages(&["socat"], &["socat"])
+}
+
 /// Makes sure that libvirt is there, with what its session daemon needs.
 pub(crate) fn libvirt() -> Result<()> {
     packages(

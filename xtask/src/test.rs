@@ -47,6 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         install::qemu()?;
         install::fat_tools()?;
         install::qemu_ga()?;
+        install::socat()?;
     }
     if options.libvirt {
         install::libvirt()?;
