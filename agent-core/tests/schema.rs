@@ -142,10 +142,10 @@ fn lacks(command: &Command, page: &str) -> Vec<String> {
         wanted.push("**Arguments**".to_owned());
     }
     wanted.retain(|wanted| !section.contains(wanted));
-    // That may stand above, for the whole page.
-    wanted.extend(
-        capability(command).split(" or ").filter(|part| !text.contains(part)).map(str::to_owned),
-    );
+    // That may stand above, for the whole page, and this at its end.
+    let of_page = capability(command);
+    let of_page = of_page.split(" or ").chain(["\n## What differs from qemu-ga\n"]);
+    wanted.extend(of_page.filter(|part| !text.contains(part)).map(str::to_owned));
     wanted.iter().map(|wanted| format!("{page}, {}: no {wanted}", command.name)).collect()
 }
 
