@@ -24,7 +24,7 @@ const RESET_READS: u32 = 50_000;
 const CONFIGURATION_READS: usize = 8;
 
 /// How often in a row a device may interrupt about nothing, and the program still looks again. One in order does so when
-/// it returns what was written to it, so no more often than it has such buffers, and when its configuration changes.
+/// it returns what was written to it and when its configuration changes, and hardly so often before anything else.
 const INTERRUPTS_ABOUT_NOTHING: u8 = 64;
 
 /// A device's interrupt line, which it may share.

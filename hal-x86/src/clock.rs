@@ -75,7 +75,8 @@ impl<P: Ports, C: Counter> WallClock<P, C> {
     ///
     /// # Errors
     ///
-    /// What was wrong with the CMOS clock at the start, until the clock is set.
+    /// What was wrong with the CMOS clock at the start, until the clock is set or a
+    /// [check](Self::check) finds it well.
     pub fn now(&mut self) -> Result<i64, RtcError> {
         self.base?;
         let ticks = self.counter.ticks();

@@ -154,7 +154,7 @@ enum Reference<R: Registers> {
     /// Channel 0 of the 8254 interval timer: 838 ns a tick, around in 55 ms.
     ///
     /// Not channel 2, whose gate is in a register that QEMU's microvm lacks. Channel 0 interrupts
-    /// at the end, which nobody listens to; [`crate::interrupts`] stops it anyway.
+    /// once, at the end, which nobody listens to.
     Pit,
     BusClock(BusClock<R>),
 }

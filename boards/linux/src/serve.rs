@@ -14,7 +14,7 @@ use crate::{
     watchdog::Watchdog,
 };
 
-/// How long a host is given to take the last replies before a shutdown or a sleep.
+/// How long a host is given to take the last replies before a shutdown, a sleep or the agent's end.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// How often to look whether it has.
@@ -33,11 +33,11 @@ pub(crate) fn serve(
     log: Log,
 ) -> anyhow::Result<()> {
     let mut pump = Pump::new();
-    let mut has_orphans = false;
+    let (mut has_orphans, mut end) = (false, None);
     loop {
         let came = signals.take();
         if came.end {
-            return Ok(());
+            end = end.or(Some(Instant::now()));
         }
         if came.child || has_orphans {
             has_orphans = agent.board_mut().reap();
@@ -48,13 +48,14 @@ pub(crate) fn serve(
         let moved = pump.run(channel, agent)?;
         let shutdown = agent.board_mut().shutdown.noted().map(|(_, since)| since);
         let sleep = agent.board_mut().sleep.noted().map(|(_, since)| since);
-        let leaving = shutdown.or(sleep);
+        let leaving = shutdown.or(sleep).or(end);
         if let Some(since) = leaving {
             let sent = agent.pending().is_empty() && channel.is_drained();
             if sent || since.elapsed() >= DRAIN {
-                match shutdown {
-                    Some(_) => agent.board_mut().shut_down(),
-                    None => agent.board_mut().fall_asleep(),
+                match (shutdown, sleep) {
+                    (Some(_), _) => agent.board_mut().shut_down(),
+                    (None, Some(_)) => agent.board_mut().fall_asleep(),
+                    (None, None) => return Ok(()),
                 }
                 continue;
             }

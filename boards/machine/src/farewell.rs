@@ -64,13 +64,15 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
     /// Handles all that the host has sent until it keeps the rest and the channel is at rest, or
     /// gives up.
     fn hush(&mut self) {
+        // Also a host that takes no replies.
+        let _ = self.channel.hush();
         let is_hushed = self.take_turns_until(HUSH_MS, |channel, quiet_turns| {
             // What came before the host has kept silent shows only now.
             let is_quiet = channel.hush()? && quiet_turns > PAUSES;
             Ok(is_quiet && !channel.read_ready()? && channel.is_drained()? && channel.rest()?)
         });
         if !is_hushed {
-            crate::warning!("the host does not keep silent");
+            crate::warning!("the host does not keep silent, or takes no replies");
         }
     }
 
@@ -146,6 +148,11 @@ mod tests {
 
         fn requested_suspend(&mut self) -> bool {
             self.0.take()
+        }
+
+        /// As with a network that is never quiet, which holds nothing up.
+        fn has_waited(&mut self) -> bool {
+            true
         }
 
         fn settle(&mut self) {

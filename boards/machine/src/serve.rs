@@ -166,7 +166,7 @@ pub(crate) fn turn<C: Channel, B: Served>(
         // The next look at the device is what may mend it.
         true
     });
-    Ok(moved | more | agent.board_mut().has_waited())
+    Ok(moved | more)
 }
 
 /// Ends a freeze that has lasted too long. Returns how long the loop may sleep, where that is not

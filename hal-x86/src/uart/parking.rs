@@ -22,8 +22,11 @@ const LOOP_POLLS: u32 = 10_000;
 /// How far a port has been parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parking {
+    /// It receives and sends.
     No,
+    /// The receiver has been filled, and QEMU has still to look.
     Begun,
+    /// The host keeps what it sends.
     Done,
 }
 
@@ -65,8 +68,9 @@ impl<P: Ports> Uart<P> {
     ///
     /// [`UartError::Absent`].
     pub fn restart(&mut self) -> Result<(), UartError> {
+        let was_parked = core::mem::replace(&mut self.parking, Parking::No) != Parking::No;
         let line = self.device.backend_mut();
-        if line.has_fifo_on() {
+        if was_parked && line.has_fifo_on() {
             // It has not been reset, and is in loopback still.
             line.drop_filler();
         }
@@ -75,7 +79,6 @@ impl<P: Ports> Uart<P> {
         self.device.backend_mut().started();
         self.awaits_room = false;
         self.received = Received::Fresh;
-        self.parking = Parking::No;
         Ok(())
     }
 }

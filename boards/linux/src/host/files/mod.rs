@@ -55,7 +55,7 @@ impl Ahead {
 
 impl OpenFiles {
     /// Writes what is still to be written of every file. What fails is told of when the client
-    /// next writes to the file, flushes it, or closes it.
+    /// next flushes the file or closes it.
     pub(crate) fn write_back(&mut self) {
         for stream in self.streams.iter_mut() {
             stream.write_back_unasked();

@@ -102,7 +102,7 @@ impl Stream {
     /// Writes what is in the buffer, since reading comes next.
     pub(super) fn end_writing(&mut self) -> Result<(), Errno> {
         if self.is_writing {
-            self.write_back()?;
+            self.write_out()?;
             self.position = None;
         }
         Ok(())
@@ -156,25 +156,26 @@ impl Stream {
         room[..count].copy_from_slice(&bytes[..count]);
         self.end += count;
         if self.end == BLOCK {
-            self.write_back()?;
+            self.write_out()?;
         }
         Ok(count)
     }
 
-    /// Writes what is in the buffer to the file. What fails is dropped: it is told of once, even if
-    /// it has failed [before](Self::write_back_unasked).
+    /// Writes what is in the buffer to the file, for a client that asks for just that: it is told what
+    /// has failed [before](Self::write_back_unasked), too.
     pub(super) fn write_back(&mut self) -> Result<(), Errno> {
         let outcome = self.write_out();
         self.failure.take().map_or(outcome, Err)
     }
 
-    /// The same when no client waits for the outcome; the next one to ask is told.
+    /// The same where no client waits for the outcome; the next one to ask is told.
     pub(super) fn write_back_unasked(&mut self) {
         if let Err(error) = self.write_out() {
             self.failure.get_or_insert(error);
         }
     }
 
+    /// Writes what is in the buffer to the file. What fails is dropped: it is told of once.
     fn write_out(&mut self) -> Result<(), Errno> {
         if !self.is_writing {
             return Ok(());
@@ -229,7 +230,7 @@ impl Stream {
 
     fn move_to(&mut self, to: SeekFrom) -> Result<u64, Errno> {
         let was_empty = self.end == 0;
-        self.write_back()?;
+        self.write_out()?;
         let target = match to {
             SeekFrom::Start(offset) => i64::try_from(offset).map_err(|_| Errno::INVAL)?,
             SeekFrom::Current(offset) => {

@@ -79,7 +79,9 @@ impl Processes {
 
     /// A process has ended in this way, which somebody else has found out.
     fn end(&mut self, pid: rustix::process::Pid, status: WaitStatus) {
-        if let Some(process) = self.find(Pid(pid.as_raw_nonzero().get().into())) {
+        // One that has ended before may have had the same number.
+        let process = self.find(Pid(pid.as_raw_nonzero().get().into()));
+        if let Some(process) = process.filter(|process| process.end.is_none()) {
             process.end_with(status);
         }
     }
