@@ -102,11 +102,12 @@ fn image_fits_its_memory_and_keeps_code_read_only() -> Result<()> {
 fn sizes_are_within_budget() -> Result<()> {
     for_every_image(|image, elf| {
         // What they were when this was written, and a little more. Only what an image offers may
-        // make it larger: uart has not changed while the others came to do all that they do.
+        // make it larger: uart had 50 059 bytes when the others did no more than it does, and what
+        // they have learnt since may not cost it a KiB.
         let (code_and_data_max, static_ram_max) = match image {
             Image::Appliance => (296 * KIB, Some(2048 * KIB)),
             Image::Pc => (116 * KIB, None),
-            Image::Uart => (50 * KIB, Some(64 * KIB)),
+            Image::Uart => (50_059 + KIB, Some(64 * KIB)),
         };
         let code_and_data = elf.code_and_data();
         ensure!(

@@ -56,7 +56,9 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
 
     /// Gives the last replies to the host, or gives up.
     fn drain(&mut self) {
-        if !self.take_turns_until(DRAIN_MS, |channel, _| channel.is_drained()) {
+        // Without a timer, which the smallest images need for nothing else.
+        let pause = |_: &P| core::hint::spin_loop();
+        if !self.take_turns_until(DRAIN_MS, pause, |channel, _| channel.is_drained()) {
             crate::warning!("the host does not take the last replies");
         }
     }
@@ -66,7 +68,8 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
     fn hush(&mut self) {
         // Also a host that takes no replies.
         let _ = self.channel.hush();
-        let is_hushed = self.take_turns_until(HUSH_MS, |channel, quiet_turns| {
+        let pause = |platform: &P| platform.idle_for(PAUSE_MS);
+        let is_hushed = self.take_turns_until(HUSH_MS, pause, |channel, quiet_turns| {
             // What came before the host has kept silent shows only now.
             let is_quiet = channel.hush()? && quiet_turns > PAUSES;
             Ok(is_quiet && !channel.read_ready()? && channel.is_drained()? && channel.rest()?)
@@ -76,12 +79,13 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
         }
     }
 
-    /// Takes turns until nothing is left to be written and `is_done`, which is told how many turns in a
-    /// row have moved nothing, says so. Gives up after `longest_ms`, or where nothing moves. Returns
-    /// whether it is done.
+    /// Takes turns, with a `pause` after each that moves nothing, until nothing is left to be written
+    /// and `is_done`, which is told how many turns in a row have moved nothing, says so. Gives up after
+    /// `longest_ms`, or where nothing moves. Returns whether it is done.
     fn take_turns_until(
         &mut self,
         longest_ms: u64,
+        pause: impl Fn(&P),
         is_done: impl Fn(&mut C, u32) -> Result<bool, ErrorKind>,
     ) -> bool {
         let start_ms = self.platform.uptime_ms();
@@ -105,7 +109,7 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
                 return false;
             }
             if quiet_turns > 0 {
-                self.platform.idle_for(PAUSE_MS);
+                pause(self.platform);
             }
         }
     }
