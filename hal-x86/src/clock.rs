@@ -90,8 +90,8 @@ impl<P: Ports, C: Counter> WallClock<P, C> {
         Ok(self.latest_ns)
     }
 
-    /// Looks at the CMOS clock, and follows it where it is too far away. To be called after a sleep of
-    /// the machine, in which the counter may have stopped or begun anew.
+    /// Looks at the CMOS clock, and follows it where it is too far away. To be called after a sleep
+    /// of the machine, in which the counter may have stopped or begun anew.
     ///
     /// # Errors
     ///

@@ -12,8 +12,8 @@ pub trait AuthorizedKeys {
     fn list(&mut self, user: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<(), KeysError>;
 
     /// Adds keys that the user does not have yet, all or none of them. With `reset` the user has
-    /// only these afterwards. Each is a line of text that is not empty and no comment, without white
-    /// space around it.
+    /// only these afterwards. Each is a line of text that is not empty and no comment, without
+    /// white space around it.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! `guest-get-host-name`, `guest-get-osinfo`, `guest-get-timezone` and `guest-get-users`.
 //!
-//! `GuestHostName`, `GuestOSInfo`, `GuestTimezone` and `GuestUser` (qga/qapi-schema.json, since 2.10).
+//! `GuestHostName`, `GuestOSInfo`, `GuestTimezone` and `GuestUser` (qga/qapi-schema.json, since
+//! 2.10).
 
 use super::{Call, Command, Needs, call::present};
 use crate::{

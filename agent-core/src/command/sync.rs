@@ -1,7 +1,7 @@
 //! `guest-sync-delimited`, `guest-sync` and `guest-ping`: is the agent there, and in step?
 //!
-//! `guest-sync` and `guest-ping` are in qga/qapi-schema.json since 0.15.0, `guest-sync-delimited` since
-//! 1.1.
+//! `guest-sync` and `guest-ping` are in qga/qapi-schema.json since 0.15.0, `guest-sync-delimited`
+//! since 1.1.
 
 use super::{Call, Command, Field, Response, Type};
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! `guest-get-cpustats` and `guest-get-load`.
 //!
-//! `GuestCpuStats`, of which there is one kind, `GuestLinuxCpuStats` (qga/qapi-schema.json, since 7.1),
-//! and `GuestLoadAverage` (since 10.0).
+//! `GuestCpuStats`, of which there is one kind, `GuestLinuxCpuStats` (qga/qapi-schema.json, since
+//! 7.1), and `GuestLoadAverage` (since 10.0).
 
 use super::{Call, Command, Needs, call::present};
 use crate::{

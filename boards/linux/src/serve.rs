@@ -1,5 +1,5 @@
-//! The main loop: heed signals, drive programs, pump, carry out a shutdown or a sleep, thaw what was
-//! forgotten, wait.
+//! The main loop: heed signals, drive programs, pump, carry out a shutdown or a sleep, thaw what
+//! was forgotten, wait.
 
 use core::time::Duration;
 use std::time::Instant;

@@ -6,16 +6,16 @@ use embedded_io::ErrorKind;
 
 use crate::serve::{Channel, Platform, Served, turn};
 
-/// How long the host is given to take the last replies before a shutdown, and how long a host is waited
-/// for that takes nothing, ms.
+/// How long the host is given to take the last replies before a shutdown, and how long a host is
+/// waited for that takes nothing, ms.
 const DRAIN_MS: u64 = 200;
 
-/// How long the requests of a host that does not stop sending are handled before a suspend, ms. What
-/// it sends at the end of that may be lost on a serial line.
+/// How long the requests of a host that does not stop sending are handled before a suspend, ms.
+/// What it sends at the end of that may be lost on a serial line.
 const HUSH_MS: u64 = 10_000;
 
-/// How long the CPU sleeps between two looks, ms, unless there is an interrupt: not every channel has
-/// one for the last byte that has left.
+/// How long the CPU sleeps between two looks, ms, unless there is an interrupt: not every channel
+/// has one for the last byte that has left.
 const PAUSE_MS: u64 = 2;
 
 /// Pauses in which nothing has come until nothing is on its way. An emulator may have been half-way
@@ -79,9 +79,9 @@ impl<C: Channel, B: Served, P: Platform> Farewell<'_, '_, C, B, P> {
         }
     }
 
-    /// Takes turns, with a `pause` after each that moves nothing, until nothing is left to be written
-    /// and `is_done`, which is told how many turns in a row have moved nothing, says so. Gives up after
-    /// `longest_ms`, or where nothing moves. Returns whether it is done.
+    /// Takes turns, with a `pause` after each that moves nothing, until nothing is left to be
+    /// written and `is_done`, which is told how many turns in a row have moved nothing, says so.
+    /// Gives up after `longest_ms`, or where nothing moves. Returns whether it is done.
     fn take_turns_until(
         &mut self,
         longest_ms: u64,

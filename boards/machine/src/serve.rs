@@ -44,8 +44,8 @@ pub trait Channel: ErrorType<Error = ErrorKind> + Read + ReadReady + Write + Wri
     }
 
     /// Prepares the device for its reset, when nothing is left to be read or written, and returns
-    /// whether it will lose nothing then. That may take several calls, with pauses between them, and
-    /// the host may have sent more meanwhile. Afterwards nothing is read or written until
+    /// whether it will lose nothing then. That may take several calls, with pauses between them,
+    /// and the host may have sent more meanwhile. Afterwards nothing is read or written until
     /// [`resume`](Self::resume).
     ///
     /// # Errors

@@ -6,8 +6,8 @@
 //!
 //! Nothing tells the bus clock of a real machine. That of KVM and of QEMU without it is 1 GHz. A
 //! hypervisor may have KVM count at another rate, and has to say so in CPUID leaf 0x15 then (KVM
-//! API, `KVM_CAP_X86_APIC_BUS_CYCLES_NS`); but as others have that leaf for the time-stamp counter's
-//! sake alone, its presence only says that the rate is not known.
+//! API, `KVM_CAP_X86_APIC_BUS_CYCLES_NS`); but as others have that leaf for the time-stamp
+//! counter's sake alone, its presence only says that the rate is not known.
 
 use core::arch::x86_64::{__cpuid, CpuidResult};
 

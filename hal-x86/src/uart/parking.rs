@@ -1,9 +1,9 @@
 //! A serial port over a reset of the machine, from which the program goes on: a suspend.
 //!
 //! The reset would take what the port has received and nobody has read. QEMU's port receives while
-//! the guest sleeps, and whatever it has room for is lost then; what it has none for, the host's side
-//! keeps. It says that there is no room where the receiver holds exactly as many bytes as the trigger
-//! level, which is one: so it is given one byte of the port's own, by loopback.
+//! the guest sleeps, and whatever it has room for is lost then; what it has none for, the host's
+//! side keeps. It says that there is no room where the receiver holds exactly as many bytes as the
+//! trigger level, which is one: so it is given one byte of the port's own, by loopback.
 
 use uart_16550::spec::FIFO_SIZE;
 use uart_16550::spec::registers::{IER, LSR, MCR};
@@ -32,9 +32,9 @@ pub(super) enum Parking {
 
 impl<P: Ports> Uart<P> {
     /// Makes the host keep what it sends from now on, in two steps, between which the processor is
-    /// to sleep for a millisecond by its timer. Returns whether the host does: nothing is to be read
-    /// or written then until [`restart`](Self::restart). Where it does not, this is to be called
-    /// again when all that can be read has been read and all that was written has left.
+    /// to sleep for a millisecond by its timer. Returns whether the host does: nothing is to be
+    /// read or written then until [`restart`](Self::restart). Where it does not, this is to be
+    /// called again when all that can be read has been read and all that was written has left.
     ///
     /// What a host sends in the very microsecond of the second step may be lost.
     ///
@@ -86,9 +86,9 @@ impl<P: Ports> Uart<P> {
 impl<P: Ports> Line<P> {
     /// Fills the receiver up to its trigger level.
     ///
-    /// QEMU remembers that there was room until it looks again, and sends what comes then even where
-    /// there is none; and with that there is room again. It looks before it serves a timer, so the
-    /// next interrupt of one tells that it has.
+    /// QEMU remembers that there was room until it looks again, and sends what comes then even
+    /// where there is none; and with that there is room again. It looks before it serves a timer,
+    /// so the next interrupt of one tells that it has.
     fn fill(&mut self) {
         self.write_register(INTERRUPT_ENABLE, IER::empty().bits());
         self.loop_back(true);

@@ -82,8 +82,8 @@ fn disks(appliance: &mut Appliance) -> Result<()> {
     Ok(())
 }
 
-/// Firecracker tells of every device in the DSDT and on the command line. Each is one device all the
-/// same, and works.
+/// Firecracker tells of every device in the DSDT and on the command line. Each is one device all
+/// the same, and works.
 fn told_of_twice() -> Result<()> {
     let disk = Disk::formatted(Format::FAT16)?;
     let card = Card::user(1);

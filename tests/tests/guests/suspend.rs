@@ -146,8 +146,8 @@ fn expect_sync(client: &mut Client, id: u32) -> Result<()> {
     Ok(())
 }
 
-/// In one write with the request to sleep, or a moment after it: whether they are answered before the
-/// sleep or after it, none is lost.
+/// In one write with the request to sleep, or a moment after it: whether they are answered before
+/// the sleep or after it, none is lost.
 fn more_requests(guest: &mut Guest) -> Result<()> {
     let mut client = guest.connect_when_up()?;
     let request = |id| format!("{{\"execute\":\"guest-sync\",\"arguments\":{{\"id\":{id}}}}}\n");

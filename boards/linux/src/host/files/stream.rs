@@ -161,8 +161,8 @@ impl Stream {
         Ok(count)
     }
 
-    /// Writes what is in the buffer to the file, for a client that asks for just that: it is told what
-    /// has failed [before](Self::write_back_unasked), too.
+    /// Writes what is in the buffer to the file, for a client that asks for just that: it is told
+    /// what has failed [before](Self::write_back_unasked), too.
     pub(super) fn write_back(&mut self) -> Result<(), Errno> {
         let outcome = self.write_out();
         self.failure.take().map_or(outcome, Err)

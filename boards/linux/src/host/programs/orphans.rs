@@ -1,8 +1,8 @@
 //! What is left to process 1, or to a subreaper (prctl(2)): the children of those that have ended
 //! before them.
 //!
-//! They keep their numbers until somebody waits for them, and in the end there would be none left to
-//! start anything.
+//! They keep their numbers until somebody waits for them, and in the end there would be none left
+//! to start anything.
 
 use rustix::process::{WaitOptions, child_subreaper, getpid, wait};
 
