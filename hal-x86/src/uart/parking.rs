@@ -157,22 +157,13 @@ impl<P: Ports> Line<P> {
 
 #[cfg(test)]
 mod tests {
-    use embedded_io::{Read, ReadReady, Write, WriteReady};
+    use embedded_io::{ReadReady, Write, WriteReady};
     use std::vec::Vec;
 
     use super::*;
     use crate::uart::ComPort;
     use crate::uart::line::tests::Model;
-
-    fn read_all(uart: &mut Uart<&Model>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while uart.read_ready().unwrap() {
-            let mut byte = [0];
-            assert_eq!(uart.read(&mut byte), Ok(1));
-            bytes.extend(byte);
-        }
-        bytes
-    }
+    use crate::uart::tests::read_all;
 
     /// Until QEMU has looked.
     fn wait(model: &Model) {
