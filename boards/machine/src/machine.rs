@@ -105,13 +105,6 @@ impl<'m> Machine<'m> {
         (machine, guest)
     }
 
-    /// Idles for good: there is nothing to serve.
-    pub fn rest(&self) -> ! {
-        loop {
-            self.idle();
-        }
-    }
-
     /// How fast the time-stamp counter counts.
     pub const fn ticks_per_ms(&self) -> u64 {
         self.ticks_per_ms

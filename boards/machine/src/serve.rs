@@ -116,6 +116,13 @@ pub trait Platform {
     /// Carries a shutdown out.
     fn shut_down(&self, mode: ShutdownMode) -> !;
 
+    /// Idles for good: there is nothing to serve.
+    fn rest(&self) -> ! {
+        loop {
+            self.idle();
+        }
+    }
+
     /// Carries a suspend out, and returns after the wake-up, or where it failed. To be overridden
     /// where a board can be asked for one.
     fn suspend(&self) {}

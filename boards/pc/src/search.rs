@@ -43,9 +43,7 @@ impl<M: Memory> Place<M> {
             serve(line, agent, sleeper);
         }
         error!("no channel: neither a virtio port org.qemu.guest_agent.0 nor a UART");
-        loop {
-            sleeper.idle();
-        }
+        sleeper.rest()
     }
 }
 

@@ -10,7 +10,7 @@ use agent_core::{Agent, Buffers};
 use boot::{Outside, StartInfo};
 use hal_x86::acpi::Tables;
 use hal_x86::uart::ComPort;
-use machine::{Line, Machine, command_line, error, info, serve};
+use machine::{Line, Machine, Platform as _, command_line, error, info, serve};
 use static_cell::ConstStaticCell;
 
 boot::entry!(main, reset = machine::reset, stack_bytes = STACK_BYTES);
